@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test browser-test slow lint format tables gpu-dry-run clean
+.PHONY: quickstart test browser-test cluster-test slow lint format tables gpu-dry-run clean
 
 quickstart: $(READY)  ## 8 labelled reviews become a measured classifier, four ways in one table
 	$(BIN)/nlptl run pipelines/quickstart.yaml
@@ -18,6 +18,9 @@ browser-test: $(READY)  ## the pages in Chromium, at three widths, light and dar
 	@if command -v chromium >/dev/null && $(BIN)/python -c 'import playwright' 2>/dev/null; \
 	then $(BIN)/python -m pytest -m browser; \
 	else echo "The pages were not tested in a browser: Chromium or playwright is missing and could not be installed."; fi
+
+cluster-test: $(READY)  ## a Ray cluster of two workers on this machine, one of which is killed; some minutes
+	$(BIN)/python -m pytest -m cluster
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

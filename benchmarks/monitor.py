@@ -77,28 +77,32 @@ class Watched:
         return float(np.mean([one == label for one, label in zip(found, rows.labels(), strict=True)]))
 
 
-def main(argv: Sequence[str]) -> Path:
-    parser = arms.arguments(__doc__, out=arms.OUT)
+def main(argv: Sequence[str]) -> Path | None:
+    some = {"nargs": "+", "default": [], "choices": DOMAINS, "help": "measure these first; nothing is published"}
+    parser = arms.arguments(__doc__, out=arms.OUT, domains=some)
     options = parser.parse_args(argv)
     arms.device_of("cpu")
     torch.set_num_threads(1)
     arms.begin("about 20 minutes on one quiet core, half of it for encoding")
     kept = arms.Kept("monitor", {"tiny": options.tiny})
     weights = Path(options.weights or "minilm")
-    names = ("cr", "kitchen") if options.tiny else DOMAINS
+    names = ("cr", "kitchen") if options.tiny else tuple(options.domains) or DOMAINS
     domains = {name: domain_of(options.folder, name, weights=weights, tiny=options.tiny) for name in names}
     vectors = {text: vector for one in domains.values() for text, vector in one.vectors.items()}
     encoder = KeptVectors.of(opened(weights.name, weights.parent, by_sentence=False), vectors)
     rows: list[arms.Row] = []
-    for source, amount in ((name, one) for name in names for one in (TINY if options.tiny else AMOUNTS)):
+    for kind, source, amount in parts_of(names, tiny=options.tiny):
         made = None
-        for kind, key in runs(names, source, tiny=options.tiny):
+        for key in keys_of(kind, names, source, tiny=options.tiny):
             row = kept.find(source, amount.name, kind, key)
             if row is None:
                 made = made or watched_classifier(encoder, domains[source], amount)
                 row = shifted(made, domains[key]) if kind == "pair" else unshifted(made, int(key))
                 kept.add(row, source, amount.name, kind, key)
             rows.append({"source": source, "labels": amount.name, "what": kind, "on": key, **row})
+    if options.domains:
+        print(f"{len(rows)} rows measured; without --domains the others follow", flush=True)
+        return None
     path = arms.publish(
         "monitor", tiny=options.tiny, out=options.out, command="python benchmarks/monitor.py DIR", seeds=[SEED], rows=rows,
         bars=bars(rows),
@@ -107,10 +111,18 @@ def main(argv: Sequence[str]) -> Path:
     return path
 
 
-def runs(names: Sequence[str], source: str, *, tiny: bool) -> Iterator[tuple[str, str]]:
-    """Yield what is measured, and the target or the number of the sample."""
-    yield from (("pair", target) for target in names if target != source)
-    yield from (("unshifted", str(number)) for number in range(2 if tiny else SAMPLES))
+def parts_of(names: Sequence[str], *, tiny: bool) -> Iterator[tuple[str, str, Labels]]:
+    """Yield what is measured, the source, and its labels: all pairs first."""
+    for kind in ("pair", "unshifted"):
+        for name in names:
+            yield from ((kind, name, one) for one in (TINY if tiny else AMOUNTS))
+
+
+def keys_of(kind: str, names: Sequence[str], source: str, *, tiny: bool) -> list[str]:
+    """Return the targets of a source, or the numbers of its samples."""
+    if kind == "pair":
+        return [target for target in names if target != source]
+    return [str(number) for number in range(2 if tiny else SAMPLES)]
 
 
 def watched_classifier(encoder: KeptVectors, domain: Domain, amount: Labels) -> Watched:
@@ -139,11 +151,15 @@ def shifted(made: Watched, target: Domain) -> arms.Row:
     assert made.reference.answers is not None
     few = rows.select(np.random.default_rng(SEED).permutation(len(rows))[:FEW].tolist())
     confidences = made.classifier.probabilities(few.texts()).max(axis=1)
-    of_few = estimated_accuracy(made.reference.answers.held_out, confidences).accuracy
+    of_few = estimated_accuracy(made.reference.answers.held_out, confidences, auc=auc_of(result)).accuracy
     return {
         **told(result, made.accuracy(rows)), "texts": len(rows),
         "few": {"texts": len(few), "truth": round(made.accuracy(few), 4), "estimate": round(of_few.value, 4)},
     }  # fmt: skip
+
+
+def auc_of(result: MonitorResult) -> float | None:
+    return None if result.inputs is None or result.inputs.auc is None else result.inputs.auc.value
 
 
 def unshifted(made: Watched, number: int) -> arms.Row:

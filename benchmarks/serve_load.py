@@ -105,18 +105,18 @@ class Outcome:
 
 
 def is_right(expected: Any, body: bytes) -> bool:
-    """Say whether an answer is that of its own texts. An expectation without probabilities is one of a peer: only counted."""
+    """Say whether an answer is that of its own texts, within the `tolerance` of a probability; a peer's is only counted."""
     if expected.get("probabilities") is None:
         return True
-    found = json.loads(body)["predictions"]
+    found, tolerance = json.loads(body)["predictions"], expected["tolerance"]
     if len(found) != len(expected["texts"]):
         return False
     for one, label, shares in zip(found, expected["labels"], expected["probabilities"], strict=True):
         given = one.get("probabilities")
         best = sorted(shares.values())[-2:]
-        if one["label"] != label and best[-1] - best[0] > CLOSE_CALL:
+        if one["label"] != label and best[-1] - best[0] > 2 * tolerance:
             return False
-        if given is not None and any(abs(given[name] - share) > TOLERANCE for name, share in shares.items()):
+        if given is not None and any(abs(given[name] - share) > tolerance for name, share in shares.items()):
             return False
     return True
 

@@ -52,6 +52,21 @@ def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
+@pytest.fixture
+def localhost(_no_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sockets reach 127.0.0.1, and nothing else."""
+    refuse = socket.socket.connect
+    connect = super(socket.socket, socket.socket).connect  # of the C class, below what is patched
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        if self.family == socket.AF_INET and address[0] == "127.0.0.1":
+            connect(self, address)
+        else:
+            refuse(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+
+
 @pytest.fixture(scope="session")
 def reviews() -> TextData:
     """Return 120 unlabelled, 24 labelled, 16 validation and 40 test texts."""

@@ -165,7 +165,12 @@ def members(annotation: object) -> Iterator[object]:
             yield from members(part)
 
 
-RESULTS = tuple(f"nlptl.runs.studies.{module}" for module in ("comparison", "comparison_rows", "arm_costs"))
+COMPARISON = "nlptl.runs.studies.comparison"
+RESULTS = (
+    *(f"{COMPARISON}.{module}" for module in ("comparison", "comparison_rows", "arm_costs")),
+    "nlptl.inference.export_settings",
+    "nlptl.versions",
+)
 NUMBERS = [
     (one, name)
     for one in classes()

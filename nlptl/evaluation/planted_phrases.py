@@ -11,17 +11,21 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_WORDS = 3  # of a phrase
+MAX_WORDS_OF_TEXT = 400  # that are looked at
+MAX_TEXTS = 20_000  # of which phrases are counted, evenly spaced
 MIN_ROWS = 5  # new texts that hold it
 MIN_GROWTH = 5.0  # by which it is more frequent among the new texts than among the known ones
 MIN_PURITY = 0.9  # share of its texts that have its label
 MIN_DOUBT = 0.5  # median doubt of their labels
 MIN_OTHERS = 10  # texts of the same label with which they are compared; of fewer, those of all labels count
 MAX_CHANCE = 0.01  # that they are doubted so much by chance, over all phrases together
+T = TypeVar("T")
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
 
@@ -70,22 +74,34 @@ def _chance(doubts: NDArray[np.float64], own: Sequence[int], has_label: NDArray[
 
 def _new_phrases(texts: Sequence[str], known: Sequence[str]) -> dict[str, list[int]]:
     """Return the rows of each phrase that is far more frequent among the new texts."""
-    counts = Counter(phrase for text in texts for phrase in set(_phrases(text)))
-    frequent = {phrase for phrase, count in counts.items() if count >= MIN_ROWS}
-    before = Counter(phrase for text in known for phrase in frequent.intersection(_phrases(text)))
-    growth = (len(known) + 1) / max(1, len(texts))
-    rows = dict[str, list[int]]()
-    new = {one for one in frequent if counts[one] * growth >= MIN_GROWTH * (before[one] + 1)}
-    for row, text in enumerate(texts):
-        for phrase in new.intersection(_phrases(text)):
-            rows.setdefault(phrase, []).append(row)
-    return dict(sorted(rows.items()))
-
-
-def _phrases(text: str) -> Iterator[str]:
-    words = _TOKENS.findall(text.lower())
+    words, before = [_words(text) for text in texts], [_words(text) for text in _evenly(known, MAX_TEXTS)]
+    growth = (len(before) + 1) / max(1, len(texts))
+    found, parts = dict[str, list[int]](), None
     for size in range(1, MAX_WORDS + 1):
-        for begin in range(len(words) - size + 1):
+        counts = Counter(phrase for one in _evenly(words, MAX_TEXTS) for phrase in set(_phrases(one, size, parts)))
+        share = len(texts) / max(1, min(len(texts), MAX_TEXTS))
+        parts = {phrase for phrase, count in counts.items() if count * share >= MIN_ROWS}
+        old = Counter(phrase for one in before for phrase in parts.intersection(_phrases(one, size)))
+        new = {one for one in parts if counts[one] * share * growth >= MIN_GROWTH * (old[one] + 1)}
+        for row, one in enumerate(words if new else ()):
+            for phrase in new.intersection(_phrases(one, size)):
+                found.setdefault(phrase, []).append(row)
+    return dict(sorted(found.items()))
+
+
+def _evenly(some: Sequence[T], count: int) -> Sequence[T]:
+    """Return at most `count` evenly spaced ones."""
+    return some if len(some) <= count else [some[place] for place in np.linspace(0, len(some) - 1, count).astype(int)]
+
+
+def _words(text: str) -> list[str]:
+    return _TOKENS.findall(text.lower())[:MAX_WORDS_OF_TEXT]
+
+
+def _phrases(words: Sequence[str], size: int, parts: set[str] | None = None) -> Iterator[str]:
+    """Yield the phrases of so many words; of longer ones, those whose beginning and end are among `parts`."""
+    for begin in range(len(words) - size + 1):
+        if parts is None or all(" ".join(words[at : at + size - 1]) in parts for at in (begin, begin + 1)):
             yield " ".join(words[begin : begin + size])
 
 

@@ -34,11 +34,14 @@ class ArrayHead:
     def is_fresh(self) -> bool:
         """Whether nothing was ever written into it."""
         learnt = any(array.ndim == 1 and array.any() for array in self.arrays.values())
-        return not (self.settings.trained or learnt or (not self.settings.hidden and self._last[0].any()))
+        return not (self.settings.trained or learnt or (not self.settings.hidden and self.last[0].any()))
 
     def probabilities(self, vectors: Floats) -> NDArray[np.float64]:
         """Return probabilities (B, K) of sentence vectors (B, D)."""
-        logits = self.logits(vectors).astype(np.float64)
+        return self.probabilities_of(self.logits(vectors).astype(np.float64))
+
+    def probabilities_of(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities (B, K) of logits (B, K)."""
         if self.settings.thresholds is not None:
             return 1 / (1 + np.exp(-logits))
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -50,16 +53,17 @@ class ArrayHead:
         if self.settings.hidden:
             wide = rows @ self.arrays["layers.0.weight"].T + self.arrays["layers.0.bias"]
             rows = 1 / (1 + np.exp(-wide)) if self.settings.activation == "sigmoid" else gelu(wide)
-        weight, bias = self._last
+        weight, bias = self.last
         return np.asarray(rows @ weight.T + bias, np.float32)
 
     @property
     def last_weight(self) -> Floats:
         """Weight (K, D) of the layer that gives the logits, or (K, H) under a hidden layer."""
-        return self._last[0]
+        return self.last[0]
 
     @property
-    def _last(self) -> tuple[Floats, Floats]:
+    def last(self) -> tuple[Floats, Floats]:
+        """Weight and bias (K,) of the layer that gives the logits."""
         name = f"layers.{3 if self.settings.hidden else 1}"
         return self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"]
 

@@ -5,8 +5,10 @@ Shapes: B texts, D dimension, K labels.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ from nlptl.inference.settings_files import EncoderSettings, read_settings
 from nlptl.inference.static_views import StaticView, read_static_views
 from nlptl.inference.static_words import StaticWords
 from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
+from nlptl.inference.word_rules import reads_chunks_alone
+from nlptl.inference.word_sums import LINEAR_POOLINGS, LinearParts, WordSums
 
 TEXTS_AT_ONCE = 2_000  # whose token vectors are in memory together
 
@@ -85,6 +89,34 @@ class StaticEncoder:
 
 class StaticClassifier(ArrayClassifier):
     """A classifier over word vectors or n-grams."""
+
+    encoder: StaticEncoder
+
+    @cached_property
+    def _sums(self) -> WordSums | None:
+        """Sums over words that give the logits; None where they are no such sums."""
+        encoder, head = self.encoder, self.parts.head
+        is_linear = encoder.pooling.mode in LINEAR_POOLINGS and not (encoder.normalized or head.settings.hidden)
+        is_plain = encoder.kept_dim is None and not encoder.views and not encoder.words.pairs
+        if not (is_linear and is_plain and reads_chunks_alone(encoder.words.tokenizer)):
+            return None
+        weight, bias = head.last
+        arrays, none = encoder.pooling.arrays, np.zeros(0, np.float32)
+        parts = LinearParts(
+            encoder.pooling.mode, token_weights=arrays.get("token_weights", none),
+            common_component=arrays.get("common_component", none), weights=weight, bias=bias, centre=head.arrays["centre"],
+            scale=float(head.arrays["scale"]),
+        )  # fmt: skip
+        return WordSums(encoder.words.of_chunks, parts)
+
+    def probabilities(
+        self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
+    ) -> NDArray[np.float64]:
+        """Return probabilities (B, K)."""
+        if self._sums is not None:
+            with contextlib.suppress(UnicodeEncodeError):  # half of a surrogate pair, which the tokenizer refuses
+                return self.parts.head.probabilities_of(self._sums.logits(texts, after_batch))
+        return super().probabilities(texts, after_batch=after_batch)
 
     @classmethod
     def load(cls, folder: Path | str) -> StaticClassifier:

@@ -20,6 +20,7 @@ from nlptl.inference.file_names import WORD_VECTORS
 from nlptl.inference.spelling import Spelling, bucket_ids
 from nlptl.inference.tokenizer_files import encoded
 from nlptl.inference.tokenizing import TokenRule, tokenize
+from nlptl.inference.word_sums import FENCE, WordsOfChunks, chunk_of_place
 
 UNKNOWN_ID = 0
 
@@ -107,6 +108,21 @@ class StaticWords:
             ids, unseen = self._spelt(self.subwords, texts)
         joined = [merged(text, self.pairs) for text in ids] if self.pairs else ids
         return ReadWords([[index for index in text if index != UNKNOWN_ID] for text in joined], unseen)
+
+    def of_chunks(self, chunks: list[str]) -> WordsOfChunks:
+        """Return the words of chunks, which are read alone."""
+        if self.subwords is None:
+            joined = FENCE.join(chunks)
+            found = encoded(
+                lambda texts: [self.tokenizer.encode(text, add_special_tokens=False) for text in texts], [joined]
+            )[0]
+            ids, of_chunk = np.array(found.ids, np.int64), chunk_of_place(chunks, [begin for begin, _ in found.offsets])
+            known = ids != UNKNOWN_ID
+            return WordsOfChunks(ids[known], of_chunk[known], self.table[ids[known]])
+        read = self.read_texts(chunks)
+        of_chunk = np.repeat(np.arange(len(chunks)), [len(own) for own in read.ids])
+        ids = np.array([index for own in read.ids for index in own], np.int64)
+        return WordsOfChunks(ids, of_chunk, self.vectors(ids, read.unseen))
 
     def vectors(self, ids: NDArray[np.int64], unseen: Floats) -> Floats:
         """Return the vectors (N, D) of token ids (N,) of `read_texts`."""

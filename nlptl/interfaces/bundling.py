@@ -19,21 +19,23 @@ def bundle(
     out: Annotated[Path, path_option(help="Write the bundle into this folder.")],
     form: Annotated[
         Literal["folder", "wheel"],
-        option(help="folder, with a Dockerfile, or wheel, which pip installs. Default: folder."),
+        option(help="Write a folder, with a Dockerfile, or a wheel, which pip installs. Default: folder."),
     ] = "folder",
     name: Annotated[
         str | None, option(metavar="NAME", help="Name of the bundle, and of a wheel's command. Default: the run's.")
     ] = None,
     format: Annotated[
-        Literal["onnx", "openvino", "safetensors"], option(help="Export a transformer in this format. Default: onnx.")
+        Literal["onnx", "openvino", "safetensors"],
+        option(metavar="FORMAT", help="Export a transformer as onnx, openvino or safetensors. Default: onnx."),
     ] = "onnx",
     precision: Annotated[
-        Literal["int8", "bf16", "fp32"], option(help="Export it in this precision. Default: int8.")
+        Literal["int8", "bf16", "fp32"],
+        option(metavar="PRECISION", help="Export it in int8, bf16 or fp32. Default: int8."),
     ] = "int8",
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Bundle a run's classifier with the code that runs it, so that it predicts and serves without torch.
+    """Bundle a classifier with the code that runs it, without torch.
 
     RUN may be an export. A transformer that is none is exported on the way.
     """
@@ -54,15 +56,11 @@ def bundle_lines(found: Bundle) -> list[str]:
     """Return what was bundled, how large it is, and what was checked."""
     from nlptl.runs.export.parity import parity_sentences
 
-    parity = (
-        []
-        if found.parity is None
-        else [f"Its model is an export. {sentence}" for sentence in parity_sentences(found.parity)[:1]]
-    )
+    parity = [] if found.parity is None else ["Its model is an export of the run.", *parity_sentences(found.parity)]
     return [
         f"{found.path}: written: {found.model:.1f} MB of the model and {found.code:.1f} MB of code.",
         f"Its libraries take {found.libraries:.0f} MB more, as installed here; torch is not among them.",
-        *parity,
+        *([" ".join(parity)] if parity else []),
         f"In a process without torch it predicts what its source predicts, for {found.checked} texts.",
     ]
 
@@ -74,7 +72,8 @@ def next_lines(found: Bundle) -> list[str]:
         command = found.path.name.partition("-")[0].replace("_", "-")
         return ["", f"Next, in an environment of its own: pip install {path}", f"      {command} serve"]
     return [
-        "", f"Next, in an environment of its own: pip install --requirement {path}/requirements.txt",
+        "",
+        f"Next, in an environment of its own: pip install --requirement {path}/requirements.txt",
         f"      python {path}/run.py serve",
         f"      docker build --tag {found.name.lower()} {path}",
-    ]  # fmt: skip
+    ]

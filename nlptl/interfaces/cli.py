@@ -71,7 +71,19 @@ GRACE = 5.0  # seconds that the other processes leave process 0 to tell an error
 
 EXPORT_EXAMPLE = example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt")
 app = group(epilog=example("nlptl run pipelines/quickstart.yaml"), add_completion=True)
+ORDER = (
+    *("start", "run", "check", "init", "schema"),
+    *("predict", "encode", "explain", "evaluate"),
+    *("show", "report", "compare", "curve", "audit", "behave"),
+    *("export", "bundle", "serve", "monitor", "refresh", "versions", "rollback"),
+    *("neighbours", "encoders"),
+)
+"""Commands as --help lists them: make a classifier, use it, learn what it is worth, ship it."""
 vectors_app = group(help="Write word vectors for other tools.", epilog=EXPORT_EXAMPLE)
+
+
+def _name(command: typer.models.CommandInfo) -> str:
+    return command.name or getattr(command.callback, "__name__", "")
 
 
 def _print_version(wanted: bool) -> None:
@@ -171,7 +183,7 @@ app.command(
 )(predict)
 app.command(
     epilog=example(
-        "nlptl encode runs/quickstart --file data/reviews/held_out.csv --out vectors.npy",
+        "nlptl encode runs/quickstart --file new.csv --out vectors.npy",
         "nlptl encode runs/quickstart --file pile --keep --out vectors --engine ray",
     )
 )(encode)
@@ -286,6 +298,7 @@ def show(
 app.command(epilog=example("nlptl init", "nlptl init few-labels --out tickets.yaml"))(init)
 app.command(epilog=example("nlptl schema --out nlptl.schema.json"))(schema)
 app.add_typer(vectors_app, name="vectors")
+app.registered_commands.sort(key=lambda command: ORDER.index(_name(command)))
 
 
 def main() -> None:

@@ -78,13 +78,14 @@ def encode(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Write the sentence vectors of texts, in their order, as float32.
+    """Write the sentence vectors of texts.
 
-    RUN may be an encoder or a classifier. A .npy file holds the vectors alone; .parquet and .jsonl hold the text and what is
-    kept beside them. Finished shards are kept: type the same command to go on after a stop.
+    RUN may be an encoder or a classifier. Vectors are float32, in the order of the texts. A .npy file holds them alone; .parquet
+    and .jsonl hold the text and what is kept beside them. Finished shards are kept: type the same command to go on after a stop.
     """
     from nlptl.interfaces.output_options import check_out
     from nlptl.interfaces.piles.pile_options import PileInput, PileOptions, pile_files
+    from nlptl.interfaces.piles.shards import first_file
     from nlptl.interfaces.run_columns import with_columns_of
     from nlptl.runs.engines.choice import EngineChoice
 
@@ -96,7 +97,7 @@ def encode(
     form = _form(output, out, keeps=keep or bool(keep_column))
     with at_the_command_line():
         settings = reading.settings(file, option="--file")
-        settings = with_columns_of(run, settings, reading, file, labelled=False, quiet=quiet)
+        settings = with_columns_of(run, settings, reading, first_file(file), labelled=False, quiet=quiet)
         kept = None if keep else tuple(keep_column or ())
         given = PileInput(file, out, settings, empty_text, kept)
         _encode_pile(run, given, form, precision, normalize, options)
@@ -124,17 +125,23 @@ def _encode_pile(
     run: Path, given: PileInput, form: VectorForm, precision: EncodingPrecision, normalize: bool, options: PileOptions
 ) -> None:
     """Encode a pile, write the vectors, and tell what a person should know of them."""
+    from nlptl.inference.export_settings import is_export
     from nlptl.interfaces.piles.encoding_shards import EncodeShards
     from nlptl.interfaces.piles.pile_run import parts_of, run_pile, tell_rows
     from nlptl.runs.engines.artifacts import ArtifactAtHand
 
+    artifact = ArtifactAtHand.of(run)
+    if precision != "float32" and is_export(Path(artifact.path)):
+        raise ConfigError(
+            f"--precision: found {precision} beside an export, which computes in its own precision; expected none. Leave it out."
+        )
     pile, reading = given.cut(options)
     kept = reading.kept(where=str(given.file)).names
     column = VECTOR
     while column in kept:
         column = f"encoded_{column}"
     job = EncodeShards(
-        artifact=ArtifactAtHand.of(run), device=options.device, reading=reading,
+        artifact=artifact, device=options.device, reading=reading,
         parts=parts_of(given.out, form, pile), kept=kept, column=column, types=pile.types, precision=precision,
         normalize=normalize,
     )  # fmt: skip

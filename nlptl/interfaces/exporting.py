@@ -30,7 +30,7 @@ def export(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Export a run's classifier, so that it runs faster and without torch.
+    """Export a classifier: it runs faster, and without torch.
 
     Run and export predict the same real texts before the export is written. It is refused where its accuracy is more than .3 points
     worse, or where too many labels differ. Use the folder in place of the run: predict, explain, evaluate.

@@ -66,6 +66,22 @@ def run_in_use(parameter: typer.CallbackParam, path: Path) -> Path:
     return current_run(run_folder(parameter, path))
 
 
+def versioned_run(parameter: typer.CallbackParam, path: Path) -> Path:
+    """Return the folder of a run that has versions. Raises ConfigError for a version, and for a folder that is no run."""
+    from nlptl.artifact import is_run
+    from nlptl.runs.folder import whole_run
+    from nlptl.versions import FOLDER
+
+    found = whole_run(run_folder(parameter, path))
+    if not is_run(found):
+        raise ConfigError(f"RUN: {found} is no run; expected the folder of a run, which holds pipeline.yaml. Give one.")
+    above = Path(os.path.abspath(found)).parent
+    if above.name == FOLDER and is_run(above.parent):
+        run = Path(os.path.relpath(above.parent))
+        raise ConfigError(f"RUN: {found} is a version of the run {run}; expected the run itself. Give {run}.")
+    return found
+
+
 def _check_runs_inside(folder: Path) -> None:
     """Raise ConfigError for a folder that is no run, but holds some."""
     from nlptl.artifact import RUN_SETTINGS
@@ -118,7 +134,7 @@ RunArgument = Annotated[
 VersionedRunArgument = Annotated[
     Path,
     argument(
-        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run with all its versions.",
+        metavar="RUN", callback=versioned_run, readable=False, help="The folder of a run with all its versions.",
         autocompletion=complete_runs,
     ),
 ]  # fmt: skip

@@ -106,6 +106,7 @@ def predict(
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.output_options import check_out, output_form, with_separator
     from nlptl.interfaces.piles.pile_options import PileInput, PileOptions, pile_files
+    from nlptl.interfaces.piles.shards import first_file
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.predictors import load_predictor
     from nlptl.interfaces.run_columns import with_columns_of
@@ -121,7 +122,7 @@ def predict(
     form = output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas, is_pile=is_pile)
     with at_the_command_line():
         settings = reading.settings(file, option="--file")
-        settings = with_columns_of(run, settings, reading, file, labelled=False, quiet=quiet)
+        settings = with_columns_of(run, settings, reading, first_file(file), labelled=False, quiet=quiet)
         kept = None if keep else tuple(keep_column or ())
         if is_pile:
             from nlptl.interfaces.piles.predict_pile import predict_pile

@@ -53,12 +53,12 @@ def refresh(
         bool, typer.Option("--trust", help="Do not doubt the labels, since you have looked at them.")
     ] = False,
     keep: Annotated[
-        int | None, option(metavar="N", min=0, help="Remove the files of all but the N newest versions out of use.")
+        int | None, option(metavar="N", help="Remove the files of all but the N newest versions out of use.")
     ] = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Teach a run new labels, and use the result if it is not worse.
+    """Teach a run new labels, and use what is not worse.
 
     Copies, contradictions and labels that look wrong or planted go into a quarantine file. The pipeline is trained on the old
     rows and the rest. The version before stays: `nlptl rollback` goes back to it.
@@ -71,6 +71,8 @@ def refresh(
         raise ConfigError(
             f"--margin: found {margin:g}; expected 0 to {MAX_MARGIN:g}. Give points of accuracy, such as 2."
         )
+    if keep is not None and keep < 0:
+        raise ConfigError(f"--keep: found {keep}; expected a number from 0. Give how many versions keep their files.")
     request = RefreshRequest(
         run,
         tuple(labelled),
@@ -85,7 +87,9 @@ def refresh(
     with interruption_told("What is finished is kept; type the same command to go on."):
         found = Refresh(request, context).run(choose=asker())
     if isinstance(found, KnownAlready):
-        tell(known_lines(run, found))
+        tell(known_lines(found))
+        if not quiet and found.version.number != found.in_use and found.version.classifier:
+            tell([f"Use it:  nlptl rollback {shlex.quote(str(run))} --to {found.version.number}"], wrap=False)
         return
     tell(outcome_lines(run, found))
     if not quiet:
@@ -104,9 +108,7 @@ def versions(run: VersionedRunArgument) -> None:
 
 def rollback(
     run: VersionedRunArgument,
-    to: Annotated[
-        int | None, option(metavar="N", min=1, help="Use version N. Default: the one before that in use.")
-    ] = None,
+    to: Annotated[int | None, option(metavar="N", help="Use version N. Default: the one before that in use.")] = None,
 ) -> None:
     """Use another version of a run again, at once."""
     from nlptl.runs.refresh.version_list import roll_back
@@ -128,7 +130,7 @@ def outcome_lines(run: Path, found: RefreshOutcome) -> Iterator[str]:
 
     yield from found.taken_as
     count = sum(found.quarantined.values())
-    told = ", ".join(f"{number:,} {TOLD[reason]}" for reason, number in found.quarantined.items())  # type: ignore[index]
+    told = ", ".join(f"{number:,} {TOLD[reason]}" for reason, number in found.quarantined.items())
     yield f"{found.given:,} rows: {found.learnt:,} are learnt, {found.held_out:,} held out, {count:,} in quarantine."
     if count:
         yield f"In quarantine: {told}. See {version_folder(run, found.number) / QUARANTINE}"
@@ -152,13 +154,15 @@ def next_lines(run: Path, found: RefreshOutcome) -> Iterator[str]:
     folder = shlex.quote(str(run))
     yield f'Use it:       nlptl predict {folder} "A text of your own."'
     yield f"All versions: nlptl versions {folder}"
+    if found.quarantined.keys() & {"doubtful label", "planted phrase"}:
+        yield f"Looked at it: nlptl refresh {folder} --trust --labelled ROWS-THAT-ARE-RIGHT.csv"
     if found.decision == "used":
         yield f"Go back:      nlptl rollback {folder}"
     elif found.classifier:
         yield f"Use the new:  nlptl rollback {folder} --to {found.number}"
 
 
-def known_lines(run: Path, found: KnownAlready) -> Iterator[str]:
+def known_lines(found: KnownAlready) -> Iterator[str]:
     """Tell that the same rows were given before."""
     one = found.version
     state = "is in use" if one.number == found.in_use else "is not in use"

@@ -36,7 +36,7 @@ def serve(
     runs: Annotated[
         list[str],
         argument(
-            metavar="RUN...", help="The folder of a run, a stage or an export, or NAME=FOLDER. Several are served by name.",
+            metavar="RUN", help="The folder of a run, a stage or an export, or NAME=FOLDER. Several are served by name.",
             autocompletion=complete_runs,
         ),
     ],
@@ -68,7 +68,7 @@ def serve(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Serve classifiers over HTTP: labels, probabilities, explanations.
+    """Serve classifiers over HTTP, with a web page.
 
     POST /predict takes {"text": …} or {"texts": […]}; /openapi.json describes all paths.
 

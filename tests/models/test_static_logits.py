@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import normalizers
 
 from nlptl.inference.spelling import Spelling
+from nlptl.inference.static import StaticClassifier
 from nlptl.inference.word_rules import reads_chunks_alone
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -139,6 +141,19 @@ def test_any_text_gives_the_probabilities_of_vectors(texts: list[str]) -> None:
     one = classifier(poolings()["tfidf"], TextSettings(preset="tweets"))
     texts = [text.encode("utf-8", "replace").decode() for text in texts]
     np.testing.assert_allclose(one.probabilities(texts), by_vectors(one, texts), atol=1e-12)
+
+
+@pytest.mark.parametrize("subwords", [False, True])
+@pytest.mark.parametrize("pooling", ["mean", "tfidf", "sif", "max"])
+def test_the_same_without_torch(pooling: str, subwords: bool, tmp_path: Path) -> None:
+    one = classifier(poolings().get(pooling, Pooling("max")), TextSettings(preset="tweets"), subwords=subwords)
+    one.save(tmp_path / "saved")
+    again = StaticClassifier.load(tmp_path / "saved")
+    assert (again._sums is None) == (pooling == "max")
+    np.testing.assert_allclose(again.probabilities(TEXTS), one.probabilities(TEXTS), atol=1e-6 if subwords else 1e-7)
+    seen: list[int] = []
+    again.probabilities(["good"] * 9_000, after_batch=seen.append)
+    assert sum(seen) == 9_000
 
 
 def test_what_changes_is_seen() -> None:

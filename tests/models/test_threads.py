@@ -86,6 +86,7 @@ def encoder_calls(encoder: Encoder, folder: Path, layers: tuple[Any, ...]) -> di
         "with_views": [lambda: encoder.with_views(encoder.views[:1]).encode(TEXTS)],
         "device": [lambda: str(encoder.device)],
         "words": [encoder.words],
+        "trainable_kind": [lambda: encoder.trainable_kind],
         "token_ids": [lambda: encoder.token_ids(TEXTS)],
         "tokenized": [lambda: encoder.tokenized(TEXTS).ids],
         "with_parts": [lambda: encoder.with_parts(normalized=True).encode(TEXTS)],
@@ -124,6 +125,12 @@ def classifier_calls(classifier: TextClassifier, folder: Path) -> dict[str, list
         classifier.write_files(target)
         return TextClassifier.read_files(target).predict_proba(TEXTS)
 
+    def head_written() -> Any:
+        target = folder / f"written-head-{next(numbers)}"
+        target.mkdir()
+        classifier.write_head(target)
+        return sorted(path.name for path in target.iterdir())
+
     return {
         "device": [lambda: str(classifier.device)],
         "label_ids": [lambda: classifier.label_ids(["bad", "good"])],
@@ -142,6 +149,7 @@ def classifier_calls(classifier: TextClassifier, folder: Path) -> dict[str, list
         "files": [TextClassifier.files],
         "save": [saved],
         "write_files": [written],
+        "write_head": [head_written],
         "load": [lambda: TextClassifier.load(folder / "classifier").predict_proba(TEXTS)],
         "read_files": [lambda: TextClassifier.read_files(folder / "classifier").predict_proba(TEXTS)],
     }

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.artifact import read_manifest
+from nlptl.inference.loading import load_without_torch
 from nlptl.interfaces.piles.kept_tables import kept_arrays, kept_schema
 from nlptl.interfaces.piles.part_files import write_blocks, write_tables, write_vectors
 from nlptl.interfaces.piles.parts import Receipt
@@ -23,9 +26,10 @@ from nlptl.interfaces.prediction_input import InputRows
 from nlptl.interfaces.prediction_lines import without_nan
 
 if TYPE_CHECKING:
-    from nlptl.models.encoder import Encoder, EncodingPrecision
+    from nlptl.models.encoder import EncodingPrecision
 
 Vectors = NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Vectors]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,36 +44,46 @@ class EncodeShards(ShardJob):
 
     def open(self) -> Callable[[Shard], Receipt]:
         """Load the encoder, and return what encodes a shard."""
+        with self.artifact.folder() as folder:
+            encode, dim = self._encoder(folder)
+        return lambda shard: self._encoded(shard, encode, dim)
+
+    def _encoder(self, folder: Path) -> tuple[Encode, int]:
+        """Return what encodes texts, and the width of the vectors: without torch where that can be, which is faster."""
+        is_classifier = read_manifest(folder).kind == "classifier"
+        if self.precision == "float32" and is_classifier and (found := load_without_torch(folder)) is not None:
+            return found.encoder.encode, found.encoder.dim
         from nlptl.context import RunContext
         from nlptl.models.encoder import Encoder
 
-        with self.artifact.folder() as folder:
-            encoder = Encoder.load(folder)
+        encoder = Encoder.load(folder)
         if encoder.token_model.kind == "transformer":
             encoder = encoder.to(RunContext(device=self.device).torch_device())
-        return lambda shard: self._encoded(shard, encoder)
+        return partial(encoder.encode, precision=self.precision), encoder.dim
 
-    def _encoded(self, shard: Shard, encoder: Encoder) -> Receipt:
+    def _encoded(self, shard: Shard, encode: Encode, dim: int) -> Receipt:
         def write(path: Path, batches: Iterator[InputRows]) -> dict[str, object]:
-            found = ((rows, self._vectors(encoder, rows)) for rows in batches)
+            found = ((rows, self._vectors(encode, dim, rows)) for rows in batches)
             if self.parts.form == "npy":
-                write_vectors(path, [vectors for _, vectors in found], encoder.dim)
+                write_vectors(path, [vectors for _, vectors in found], dim)
             elif self.parts.form == "parquet":
-                schema = self._schema(encoder.dim)
+                schema = self._schema(dim)
                 write_tables(path, (self._table(rows, vectors, schema) for rows, vectors in found), schema)
             else:
                 write_blocks(path, (self._lines(rows, vectors) for rows, vectors in found))
             return {}
 
-        return self.written(shard, write, encoder.encode)
+        return self.written(shard, write, encode)
 
-    def _vectors(self, encoder: Encoder, rows: InputRows) -> Vectors:
+    def _vectors(self, encode: Encode, dim: int, rows: InputRows) -> Vectors:
         """Return a vector (N, D) a row, not-a-number where there is no text."""
         texts = [*filter(None, rows.texts)]
-        found = encoder.encode(texts, precision=self.precision, normalize=self.normalize)
+        found = encode(texts)
+        if self.normalize:
+            found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), np.float32(1e-12))
         if len(texts) == len(rows.texts):
             return found
-        every = np.full((len(rows.texts), encoder.dim), np.nan, dtype=np.float32)
+        every = np.full((len(rows.texts), dim), np.nan, dtype=np.float32)
         every[[place for place, text in enumerate(rows.texts) if text is not None]] = found
         return every
 

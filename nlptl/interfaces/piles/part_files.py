@@ -27,9 +27,7 @@ def write_blocks(path: Path, blocks: Iterable[str]) -> None:
 
 def write_tables(path: Path, tables: Iterable[Any], schema: Any) -> None:
     """Write Arrow tables as a parquet file of this schema, a row group each."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+    with _parquet(path, schema) as file:
         for table in tables:
             file.write_table(table)
 
@@ -60,11 +58,20 @@ def _join_text(parts: Sequence[Path], file: IO[bytes], header: bytes) -> None:
 def _join_parquet(parts: Sequence[Path], file: IO[bytes]) -> None:
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(file, pq.read_schema(parts[0]), compression="zstd") as whole:
+    with _parquet(file, pq.read_schema(parts[0])) as whole:
         for part in parts:
             with pq.ParquetFile(part) as content:
                 for number in range(content.metadata.num_row_groups):
                     whole.write_table(content.read_row_group(number))
+
+
+def _parquet(file: Path | IO[bytes], schema: Any) -> Any:
+    """Return a writer. Vectors have no dictionary, since hardly a number occurs twice."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [field.name for field in schema if not pa.types.is_fixed_size_list(field.type)]
+    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=names)
 
 
 def _join_arrays(parts: Sequence[Path], file: IO[bytes]) -> None:

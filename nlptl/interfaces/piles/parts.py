@@ -141,10 +141,7 @@ class Parts:
 
 
 def _put_json(place: Place, content: dict[str, Any]) -> None:
-    with temporary_folder("receipt") as folder:
-        path = folder / "content.json"
-        path.write_text(json.dumps(sealed(content), indent=1) + "\n", encoding="utf-8")
-        place.put(path)
+    place.write((json.dumps(sealed(content), indent=1) + "\n").encode("utf-8"))
 
 
 def _read_json(place: Place) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -100,17 +100,24 @@ class Place:
 
     def put(self, source: Path) -> None:
         """Write the content of a file here, whole or not at all."""
+        with source.open("rb") as content:
+            self._write(lambda file: shutil.copyfileobj(content, file, 1 << 20))
+
+    def write(self, content: bytes) -> None:
+        """Write bytes here, whole or not at all."""
+        self._write(lambda file: file.write(content))
+
+    def _write(self, write: Callable[[Any], object]) -> None:
         if self.is_local:
             Path(self.address).parent.mkdir(parents=True, exist_ok=True)
-            with source.open("rb") as content:
-                write_atomically(Path(self.address), lambda file: shutil.copyfileobj(content, file, 1 << 20))
+            write_atomically(Path(self.address), write)
             return
-        with self._told(), source.open("rb") as content:
+        with self._told():
             system, path = self._opened()
             if self.address.startswith("file:"):
                 system.create_dir(path.rpartition("/")[0], recursive=True)
             with system.open_output_stream(path) as file:  # an object store shows what is whole alone
-                shutil.copyfileobj(content, file, 1 << 20)
+                write(file)
 
     def remove(self) -> None:
         """Remove a file or a folder, if it is there."""

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlptl.context import RunContext
 from nlptl.interfaces.abstaining import Abstaining
 from nlptl.interfaces.output_options import tell_names, with_separator
 from nlptl.interfaces.piles.parts import Receipt
@@ -22,10 +21,10 @@ def predict_pile(
     run: Path, given: PileInput, form: OutputForm, coverage: float | None, separator: str | None, options: PileOptions
 ) -> None:
     """Predict the labels of a pile, write them, and tell what a person should know of them."""
-    from nlptl.evaluation.scores import load_classifier
+    from nlptl.interfaces.predictors import load_predictor
 
     pile, reading = given.cut(options)
-    classifier = load_classifier(run, RunContext(device="cpu"))
+    classifier = load_predictor(run, device="cpu")
     classifier.check_trained()
     abstaining = None if coverage is None else Abstaining.of(classifier, coverage)
     form = with_separator(dataclasses.replace(form, sets=abstaining is not None), classifier, separator)

@@ -17,7 +17,7 @@ from nlptl.interfaces.prediction_input import InputRows
 from nlptl.interfaces.prediction_lines import OutputColumns, OutputForm, answers, prediction_blocks
 
 if TYPE_CHECKING:
-    from nlptl.models.classifier import TextClassifier
+    from nlptl.inference.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,14 +31,13 @@ class PredictShards(ShardJob):
 
     def open(self) -> Callable[[Shard], Receipt]:
         """Load the classifier, and return what predicts a shard."""
-        from nlptl.context import RunContext
-        from nlptl.evaluation.scores import load_classifier
+        from nlptl.interfaces.predictors import load_predictor
 
         with self.artifact.folder() as folder:
-            classifier = load_classifier(folder, RunContext(device=self.device))
+            classifier = load_predictor(folder, device=self.device)
         return lambda shard: self._predicted(shard, classifier)
 
-    def _predicted(self, shard: Shard, classifier: TextClassifier) -> Receipt:
+    def _predicted(self, shard: Shard, classifier: Predictor) -> Receipt:
         abstaining = None if self.coverage is None else Abstaining.of(classifier, self.coverage)
 
         def write(path: Path, batches: Iterator[InputRows]) -> dict[str, object]:
@@ -60,9 +59,9 @@ class PredictShards(ShardJob):
                 "cannot_tell": abstaining.cannot_tell,
             }
 
-        return self.written(shard, write, classifier.predict_proba)
+        return self.written(shard, write, classifier.probabilities)
 
-    def schema(self, classifier: TextClassifier) -> Any:
+    def schema(self, classifier: Predictor) -> Any:
         """Return the Arrow schema of a part."""
         import pyarrow as pa
 
@@ -78,7 +77,7 @@ class PredictShards(ShardJob):
         )
 
     def _tables(
-        self, classifier: TextClassifier, batches: Iterator[InputRows], schema: Any, abstaining: Abstaining | None
+        self, classifier: Predictor, batches: Iterator[InputRows], schema: Any, abstaining: Abstaining | None
     ) -> Iterator[Any]:
         import pyarrow as pa
 

@@ -12,7 +12,7 @@ from nlptl.data.columns import names_shown
 from nlptl.data.compressed_files import bare_name
 from nlptl.errors import ConfigError, DataError, first_line
 from nlptl.interfaces.door import in_options
-from nlptl.interfaces.piles.places import FoundFile, Place
+from nlptl.interfaces.piles.places import FoundFile, Place, is_address
 from nlptl.interfaces.piles.shard_rows import Shard, opened_text
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ class _File:
 def is_pile(path: Path) -> bool:
     """Return whether a path is a folder of shards, and no folder of texts."""
     return path.is_dir() and any(bare_name(one).endswith(TABLES) for one in path.rglob("*"))
+
+
+def first_file(file: Path | None) -> Path | None:
+    """Return the file of this machine that shows which columns a pile has; None for an address."""
+    if file is None or is_address(file):
+        return None
+    return Path(files_of(Place.of(file))[0].place.address) if is_pile(file) else file
 
 
 def files_of(place: Place) -> list[FoundFile]:

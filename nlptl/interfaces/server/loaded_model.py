@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from nlptl.artifact import read_manifest
 from nlptl.disk.ownership import MANIFEST
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.inference.predictor import Predictor
 from nlptl.interfaces.server.refusal import RequestRefused
 from nlptl.versions import artifact_in_use
@@ -18,7 +18,6 @@ from nlptl.versions import artifact_in_use
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
-ABSTENTION = "abstention.safetensors"  # what an export has of its run for prediction sets
 VERSION_LENGTH = 12  # digits of a version, of the manifest's digest
 TRIES = 5  # at reading a run that is replaced meanwhile
 
@@ -33,32 +32,27 @@ class LoadedModel:
     predictor: Predictor
     version: str
     folder: Path | None = None  # of this version; None for a classifier that was never saved
-    _whole: list[TextClassifier] = field(
-        default_factory=list, repr=False
-    )  # the classifier with torch, once it is asked for
+    _whole: list[TextClassifier] = field(default_factory=list, repr=False)  # with torch, once it is asked for
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def max_tokens(self) -> int | None:
         """Tokens of a text that it reads; None where that is not known, or all of them."""
-        rule = getattr(getattr(getattr(self.predictor, "encoder", None), "token_model", None), "rule", None)
+        encoder = getattr(self.predictor, "encoder", None)
+        rule = getattr(encoder, "rule", None) or getattr(getattr(encoder, "token_model", None), "rule", None)
         return cast("int | None", getattr(rule, "max_text_length", None))
 
     @property
     def can_abstain(self) -> bool:
         """Whether it carries what prediction sets need."""
-        if hasattr(self.predictor, "abstention"):
-            return not self.predictor.multi_label and self.predictor.abstention is not None
-        return not self.predictor.multi_label and self.folder is not None and (self.folder / ABSTENTION).is_file()
-
-    def abstaining(self) -> TextClassifier:
-        """Return the classifier that makes prediction sets. Raises RequestRefused (501) where that takes torch."""
-        if hasattr(self.predictor, "sets_and_probabilities"):
-            return cast("TextClassifier", self.predictor)
-        return self.whole()
+        try:
+            self.predictor.checked_abstention(where="coverage")
+        except ConfigError:
+            return False
+        return True
 
     def whole(self) -> TextClassifier:
-        """Return the classifier with all that it can do, for an export read by torch. Raises RequestRefused (501) without torch."""
+        """Return the classifier with all that it can do, read by torch if it was not. Raises RequestRefused (501) without torch."""
         if hasattr(self.predictor, "explain"):
             return cast("TextClassifier", self.predictor)
         with self._lock:
@@ -72,8 +66,7 @@ class LoadedModel:
         except ImportError:
             raise RequestRefused(
                 501, "needs_torch",
-                "This server runs without torch, which explanations and prediction sets of this classifier need. "
-                "Install nlptl with torch, or ask for labels and probabilities.",
+                "This server runs without torch, which explanations need. Install nlptl with torch, or ask for labels alone.",
             ) from None  # fmt: skip
         assert self.folder is not None
         return TextClassifier.load(self.folder)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlptl.errors import ConfigError
+from nlptl.interfaces.server.accepting import WorkerLoads
 from nlptl.interfaces.server.loaded_model import Device
 from nlptl.interfaces.server.server_settings import ServerSettings
 
@@ -80,7 +81,9 @@ def allow_connections() -> int:
     return max(16, (MAX_FILES if soft == resource.RLIM_INFINITY else soft) - SPARE_FILES)
 
 
-def serve(plan: ServerPlan, bound: socket.socket, *, when_ready: Callable[[], None]) -> None:
+def serve(
+    plan: ServerPlan, bound: socket.socket, *, when_ready: Callable[[], None], loads: WorkerLoads | None = None
+) -> None:
     """Read the classifiers and serve them until this process is told to end; then finish what is in hand."""
     from nlptl.interfaces.server.app import create_app
     from nlptl.interfaces.server.graceful_server import graceful_server
@@ -91,4 +94,5 @@ def serve(plan: ServerPlan, bound: socket.socket, *, when_ready: Callable[[], No
     for model in models.values():
         warm_up(model, WARM_UP)
     app = create_app(models, plan.settings, runs=plan.runs, device=plan.device)
-    graceful_server(app, grace=plan.grace, connections=allow_connections(), when_ready=when_ready).run([bound])
+    server = graceful_server(app, grace=plan.grace, connections=allow_connections(), when_ready=when_ready, loads=loads)
+    server.run([bound])

@@ -75,7 +75,7 @@ class ModelVersion:
     def _predicted(self, kind: Hashable, texts: Sequence[str]) -> PredictedBatch:
         if kind is not None:
             coverage: Any = kind
-            sets, probabilities = self.model.abstaining().sets_and_probabilities(texts, coverage)
+            sets, probabilities = self.model.predictor.sets_and_probabilities(texts, coverage)
             return PredictedBatch(probabilities, [], sets)
         probabilities = self.model.predictor.probabilities(texts)
         return PredictedBatch(probabilities, self.model.predictor.labels_of(probabilities))
@@ -96,7 +96,7 @@ class ModelVersion:
         return self._coverages[coverage]
 
     def _computed_coverage(self, coverage: float) -> SetCoverage:
-        return self.model.abstaining().checked_abstention(where="coverage").coverage(coverage)
+        return self.model.predictor.checked_abstention(where="coverage").coverage(coverage)
 
 
 class ServedModel:

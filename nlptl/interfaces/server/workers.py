@@ -22,6 +22,7 @@ from pathlib import Path
 
 from nlptl.disk.drafts import temporary_folder
 from nlptl.errors import ConfigError, NlptlError, ProcessError
+from nlptl.interfaces.server.accepting import MANY, WorkerLoads
 from nlptl.interfaces.server.running import ServerPlan, serve, share_cores
 
 LONG_LIFE = 30.0  # seconds after which the end of a worker is no fault of its start
@@ -68,6 +69,8 @@ class Supervisor:
     ) -> None:  # fmt: skip
         self._plan, self._bound, self._stop, self._metrics = plan, bound, stop, metrics
         self._when_ready, self._tell = when_ready, tell
+        self._context = multiprocessing.get_context("spawn")
+        self._counts = self._context.RawArray("i", plan.workers)
         self._workers: list[Worker] = []
         self._waiting: list[tuple[float, int, float]] = []  # time, number and pause of workers that are to start
         self._was_ready = False
@@ -88,9 +91,10 @@ class Supervisor:
 
     def _start(self, number: int, pause: float = 0.0) -> None:
         ours, theirs = multiprocessing.Pipe()
-        context = multiprocessing.get_context("spawn")
-        process = context.Process(
-            target=work, args=(self._plan, self._bound, theirs), name=f"nlptl-worker-{number}", daemon=True
+        self._counts[number - 1] = MANY  # until it accepts
+        loads = WorkerLoads(self._counts, number - 1)
+        process = self._context.Process(
+            target=work, args=(self._plan, self._bound, theirs, loads), name=f"nlptl-worker-{number}", daemon=True
         )
         process.start()
         theirs.close()
@@ -140,6 +144,7 @@ class Supervisor:
         worker.connection.close()
         if worker.process.pid is not None:
             mark_process_dead(worker.process.pid, str(self._metrics))  # type: ignore[no-untyped-call]
+        self._counts[worker.number - 1] = MANY
         code = worker.process.exitcode or 0
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         if not self._was_ready:
@@ -160,7 +165,7 @@ class Supervisor:
             worker.process.join(max(0.0, ends - time.monotonic()))
 
 
-def work(plan: ServerPlan, bound: socket.socket, connection: Connection) -> None:
+def work(plan: ServerPlan, bound: socket.socket, connection: Connection, loads: WorkerLoads) -> None:
     """Serve in this process, a worker, and tell its parent when it is ready or why it is not."""
     from nlptl.interfaces.terminal import open_streams
 
@@ -168,10 +173,13 @@ def work(plan: ServerPlan, bound: socket.socket, connection: Connection) -> None
     open_streams()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     share_cores(plan.workers)
+
+    def ready() -> None:
+        loads.note(0)
+        connection.send_bytes(json.dumps([READY, []]).encode())
+
     try:
-        serve(
-            replace(plan, workers=1), bound, when_ready=lambda: connection.send_bytes(json.dumps([READY, []]).encode())
-        )
+        serve(replace(plan, workers=1), bound, when_ready=ready, loads=loads)
     except (NlptlError, OSError, MemoryError) as error:
         from nlptl.interfaces.failures import failure_lines
 

@@ -67,7 +67,7 @@ def bundle_run(
 def _write_folder(model: BundledModel, out: Path) -> Bundle:
     def write(draft: Path) -> None:
         write_folder_files(model, draft)
-        check_bundle(draft / SCRIPT, model.predictor)
+        check_bundle(draft / SCRIPT, model.predictor, where=out)
 
     made = artifact.Manifest(
         kind="bundle",
@@ -89,7 +89,7 @@ def _write_wheel(model: BundledModel, out: Path, *, force: bool) -> Bundle:
     out.mkdir(parents=True, exist_ok=True)
     with temporary_folder("wheel") as staged:
         script = stage_wheel(model, staged)
-        check_bundle(script, model.predictor, code=staged)
+        check_bundle(script, model.predictor, where=path, code=staged)
         write_atomically(path, lambda file: pack_wheel(staged, file))
         return _told(model, path, "wheel", model_at=script.parent / MODEL, code_at=staged / CODE)
 

@@ -32,10 +32,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """Program that runs the script that its first argument names, where the libraries of training cannot be imported."""
 
 
-def check_bundle(script: Path, source: Predictor, *, code: Path | None = None) -> None:
+def check_bundle(script: Path, source: Predictor, *, where: Path, code: Path | None = None) -> None:
     """Predict some texts by a bundle's script in a process of its own. Raises ArtifactError where it differs from its source.
 
-    `code` is the folder of nlptl's code where that is not the script's own.
+    Errors begin with `where`. `code` is the folder of nlptl's code where that is not the script's own.
     """
     texts = [*PROBES, *(label for label in source.labels if len(label.splitlines()) == 1 and label.strip())]
     done = subprocess.run(
@@ -45,7 +45,7 @@ def check_bundle(script: Path, source: Predictor, *, code: Path | None = None) -
     if done.returncode:
         reason = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason was told"]
         raise ArtifactError(
-            f"{script.parent.name}: the bundle does not predict without torch ({reason[0]}), so nothing was published. This is a "
+            f"{where}: the bundle does not predict without torch ({reason[0]}), so nothing was published. This is a "
             "fault of nlptl: please report it."
         )
     rows = [json.loads(line) for line in done.stdout.decode().splitlines()]
@@ -53,7 +53,7 @@ def check_bundle(script: Path, source: Predictor, *, code: Path | None = None) -
     apart = float(np.abs(found - source.probabilities(texts)).max())
     if not apart <= TOLERANCE:
         raise ArtifactError(
-            f"{script.parent.name}: the bundle predicts other probabilities (by {apart:.2g}) than its source, so nothing was "
+            f"{where}: the bundle predicts other probabilities (by {apart:.2g}) than its source, so nothing was "
             "published. This is a fault of nlptl: please report it."
         )
 

@@ -61,6 +61,7 @@ def pack_wheel(folder: Path, file: BinaryIO) -> None:
     """Pack a staged wheel."""
     (info,) = folder.glob("*.dist-info")
     record = info / "RECORD"
+    record.touch()  # it lists itself
     record.write_text("".join(_record(folder, record)), encoding="utf-8")
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for path in files_in(folder):

@@ -8,9 +8,10 @@ import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nlptl.artifact import digest_of, is_run, last_stage, read_manifest
+from nlptl.artifact import digest_of, read_manifest
 from nlptl.disk.drafts import files_in, temporary_folder
 from nlptl.errors import ArtifactError
+from nlptl.versions import artifact_in_use
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +24,8 @@ class ArtifactAtHand:
 
     @classmethod
     def of(cls, folder: Path, *, travels: bool = False) -> ArtifactAtHand:
-        """Return the artifact of a stage's folder, or the last one of a run; its files too, if it `travels`."""
-        folder = (last_stage(folder) if is_run(folder) else folder).resolve()
+        """Return the artifact in use of a run, or that of a stage's folder; its files too, if it `travels`."""
+        folder = artifact_in_use(folder).resolve()
         files = (
             {path.relative_to(folder).as_posix(): path.read_bytes() for path in files_in(folder)} if travels else None
         )

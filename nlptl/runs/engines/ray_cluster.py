@@ -136,6 +136,7 @@ class _Actors:
 
         self._engine, self._job = engine, ray.put(job)
         self._kind = ray.remote(_Actor).options(num_cpus=engine.threads, num_gpus=engine.gpus, max_restarts=0)
+        self._has_told = False  # that there is no room
         self._lost = 0  # workers that ended before they had begun
         self._seats = [self._new() for _ in range(engine.workers)]
 
@@ -151,7 +152,8 @@ class _Actors:
 
         waiting = {seat.reference: seat for seat in self._seats if seat.reference is not None}
         while not (ready := ray.wait(list(waiting), num_returns=1, timeout=WITHOUT_ROOM)[0]):
-            if not any(seat.has_begun for seat in self._seats):
+            if not self._has_told and not any(seat.has_begun for seat in self._seats):
+                self._has_told = True
                 self._engine.say("The cluster has no room for a worker yet; waiting. `ray status` shows what it has.")
         ended = []
         for seat in (waiting[reference] for reference in ready):

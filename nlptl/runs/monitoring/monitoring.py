@@ -33,11 +33,13 @@ from nlptl.evaluation.unlabelled_accuracy import (
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.runs.monitoring.changes import Changes, changes_of, inputs_by_look, inputs_by_vectors
-from nlptl.runs.monitoring.outcome import TO_LABEL, MonitorResult
+from nlptl.runs.monitoring.outcome import TO_LABEL, InputResult, MonitorResult
 from nlptl.runs.monitoring.reference import Reference, encoder_of_inputs, reference_of
+from nlptl.runs.reading.judged import joined
 from nlptl.versions import current_run
 
 MAX_TEXTS = 2_000  # new texts that are looked at
+MAX_COMPARED = 1_000  # texts of each side whose vectors are compared; the time grows with their square
 MIN_LABELLED = 20  # new texts with a label, from which these correct the estimate
 MARGIN = 0.05  # within which labelled texts are to tell the accuracy; a larger drop needs fewer
 MAX_TO_LABEL = 300
@@ -106,19 +108,32 @@ def watched(
         vectors = classifier.encoder.encode(new.texts, after_batch=task.advance)
     probabilities = classifier.probabilities_of(vectors)
     if encoder is not None and reference.texts:
-        own = vectors if encoder is classifier.encoder else encoder.encode(new.texts)
-        with context.progress.task("reading the texts of before", total=len(reference.texts), unit="texts") as task:
-            before = encoder.encode(reference.texts, after_batch=task.advance)
-        width = encoder.own_dim or encoder.dim
-        inputs = inputs_by_vectors(
-            before[:, :width].astype(np.float64), own[:, :width].astype(np.float64), seed=context.seed
-        )
+        inputs = _inputs(encoder, reference, new, vectors if encoder is classifier.encoder else None, context)
     else:
         known = None if classifier.abstention is None else classifier.abstention.known
         inputs = inputs_by_look(known, new.texts, vectors.astype(np.float64))
     labels = [str(label) for label in classifier.labels_of(probabilities)]
     changes = changes_of(reference, new.texts, labels, classifier.encoder, inputs, seed=context.seed)
     return _result(classifier, reference, new, probabilities, changes, identity=identity, of=of, seed=context.seed)
+
+
+def _inputs(
+    encoder: Encoder, reference: Reference, new: NewTexts, vectors: NDArray[np.float32] | None, context: RunContext
+) -> InputResult | None:
+    """Compare up to MAX_COMPARED texts of each side by their vectors; those of the new texts may be known."""
+    rows, before = (_drawn(len(texts), context.seed) for texts in (new.texts, reference.texts))
+    with context.progress.task("reading the texts of before", total=len(before), unit="texts") as task:
+        earlier = encoder.encode([reference.texts[row] for row in before], after_batch=task.advance)
+    own = encoder.encode([new.texts[row] for row in rows]) if vectors is None else vectors[rows]
+    width = encoder.own_dim or encoder.dim
+    one, other = (found[:, :width].astype(np.float64) for found in (earlier, own))
+    return inputs_by_vectors(one, other, seed=context.seed)
+
+
+def _drawn(count: int, seed: int) -> list[int]:
+    """Return the places of at most MAX_COMPARED of so many texts, ascending."""
+    rows: list[int] = np.sort(np.random.default_rng([seed, 2]).permutation(count)[:MAX_COMPARED]).tolist()
+    return rows
 
 
 def _result(
@@ -128,7 +143,7 @@ def _result(
     confidences = probabilities.max(axis=1)
     held_out = None if reference.answers is None else reference.answers.held_out
     labelled = _labelled(classifier, new, probabilities)
-    found = None if held_out is None else _estimated(held_out, confidences, labelled, seed=seed)
+    found = None if held_out is None else _estimated(held_out, confidences, labelled, changes.inputs, seed=seed)
     change = None if found is None else found.change
     result = MonitorResult(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -163,11 +178,12 @@ def _result(
 
 
 def _estimated(
-    held_out: HeldOut, confidences: Floats, labelled: HeldOut | None, *, seed: int
-) -> AccuracyEstimate:  # fmt: skip
+    held_out: HeldOut, confidences: Floats, labelled: HeldOut | None, inputs: InputResult | None, *, seed: int
+) -> AccuracyEstimate:
     if labelled is not None and len(labelled.right) >= MIN_LABELLED:
         return corrected_by_labels(held_out, confidences, labelled, seed=seed)
-    return estimated_accuracy(held_out, confidences, seed=seed)
+    auc = None if inputs is None or inputs.auc is None else inputs.auc.value
+    return estimated_accuracy(held_out, confidences, auc=auc, seed=seed)
 
 
 def _labelled(classifier: TextClassifier, new: NewTexts, probabilities: Floats) -> HeldOut | None:
@@ -199,7 +215,8 @@ def _with_texts_to_label(
         return result
     texts = [new.texts[row] for row in rows]
     probabilities = classifier.probabilities(texts)
-    predicted = [str(label) for label in classifier.labels_of(probabilities)]
+    found = classifier.labels_of(probabilities)
+    predicted = [joined(labels) if classifier.multi_label else labels for labels in found]
     shares = probabilities.max(axis=1).tolist()
     path = _free(folder / TO_LABEL)
     write_csv(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.artifact import last_stage, read_manifest
+from nlptl.artifact import RUN_SETTINGS, last_stage, read_manifest
 from nlptl.errors import ArtifactError, DataError
 from nlptl.evaluation.scores import load_classifier
 from nlptl.runs.folder import stage_folders
@@ -32,6 +32,7 @@ class KnownRows:
     pipeline: Pipeline
     data: TextData
     context: RunContext
+    unlearnt: int = 0  # labelled rows that its files hold today, and that it has not learnt
 
     @classmethod
     def read(cls, folder: Path, context: RunContext) -> KnownRows:
@@ -51,7 +52,20 @@ class KnownRows:
                 f"{folder}: its texts may have several labels; a refresh judges one label a text. Add the rows to the "
                 "pipeline's own file, and run it."
             )
-        return cls(folder, pipeline, data, dataclasses.replace(context, seed=pipeline.seed))
+        return cls(folder, pipeline, data, dataclasses.replace(context, seed=pipeline.seed)).as_learnt()
+
+    def as_learnt(self) -> KnownRows:
+        """Leave out labelled rows that were added to the run's own files since: nobody has screened them."""
+        learnt = (
+            ~self.not_learnt(self.labelled.texts()) if self.classifier.learnt else np.ones(len(self.labelled), np.bool_)
+        )
+        if not learnt.any():
+            raise DataError(
+                f"{self.labelled.name}: its classifier has learnt none of these rows, so the file is another one than it was. "
+                f"Put the old file back, or run the pipeline again: nlptl run {self.folder}/{RUN_SETTINGS}"
+            )
+        data = dataclasses.replace(self.data, labelled=self.labelled.keep(learnt))
+        return dataclasses.replace(self, data=data, unlearnt=int((~learnt).sum()))
 
     @property
     def labelled(self) -> TextTable:

@@ -9,6 +9,7 @@ from nlptl.config import Config
 from nlptl.evaluation.intervals import Estimate
 from nlptl.results import read_result, write_result
 from nlptl.runs.judging.fit_rows import Seconds
+from nlptl.runs.refresh.quarantine import QuarantineReason
 from nlptl.versions import Count, MeasuredAccuracy, Number, RunVersion
 
 REFRESH = "refresh.json"
@@ -24,7 +25,7 @@ class RefreshOutcome(Config):
     taken_as: tuple[str, ...]  # sentences on how the files are read
     labelled: str  # digest of the rows and of the classifier that they are to refresh
     given: Count  # rows of the files
-    quarantined: dict[str, Count]  # rows by reason
+    quarantined: dict[QuarantineReason, Count]  # rows by reason
     learnt: Count  # new rows that the version learns
     held_out: Count  # new rows that join the test and are never learnt
     known: Count  # rows that the version before has learnt

@@ -52,9 +52,9 @@ def write_quarantine(folder: Path, given: GivenRows, quarantined: Mapping[int, Q
     return len(lines)
 
 
-def counts_of(given: GivenRows, quarantined: Mapping[int, Quarantined]) -> dict[str, int]:
+def counts_of(given: GivenRows, quarantined: Mapping[int, Quarantined]) -> dict[QuarantineReason, int]:
     """Return the number of rows in quarantine for each reason that has some."""
-    counts = Counter[str](one.reason for one in quarantined.values())
+    counts = Counter[QuarantineReason](one.reason for one in quarantined.values())
     counts.update("no label" if one.text else "no text" for one in given.incomplete)
     return {reason: counts[reason] for reason in TOLD if counts[reason]}
 

@@ -174,11 +174,10 @@ def _judged_how(known: KnownRows, new: NewRows, paired: Paired, *, mistakes: boo
 
 def _remarks(known: KnownRows) -> list[str]:
     told = []
-    texts = known.labelled.texts()
-    changed = int(known.not_learnt(texts).sum())
-    if changed:
+    if known.unlearnt:
+        rows = f"{known.unlearnt:,} rows" if known.unlearnt > 1 else "1 row"
         told.append(
-            f"{changed:,} labelled rows of the run's own files were not learnt before: the files have changed since."
+            f"{rows} of the run's own files came after it was trained, and are left out: give these files with --labelled too."
         )
     if known.pipeline.compare is not None:
         told.append("The comparison of the pipeline is left out of the new version.")

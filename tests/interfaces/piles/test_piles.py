@@ -16,6 +16,7 @@ import pytest
 
 from nlptl.data import DataSettings
 from nlptl.errors import ConfigError, DataError
+from nlptl.inference.array_classifier import ArrayClassifier
 from nlptl.interfaces.piles.places import Place
 from nlptl.interfaces.piles.shard_rows import PileReading, Shard
 from nlptl.interfaces.piles.shards import cut
@@ -187,9 +188,9 @@ def test_rows_without_a_text_are_refused_left_out_or_left_empty(
 def test_a_text_that_makes_a_failure_is_told_by_its_row_and_the_rest_goes_on_later(
     pile: Path, small_classifier: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, calls = TextClassifier.predict_proba, list[int]()
+    whole, calls = ArrayClassifier.probabilities, list[int]()
 
-    def fragile(self: TextClassifier, texts: Any, **settings: Any) -> Any:
+    def fragile(self: ArrayClassifier, texts: Any, **settings: Any) -> Any:
         calls.append(len(texts))
         if TEXTS[17] in texts:
             raise ValueError("a text that no tokenizer takes\nand more")
@@ -197,14 +198,14 @@ def test_a_text_that_makes_a_failure_is_told_by_its_row_and_the_rest_goes_on_lat
 
     out = pile.parent / "labels"
     command = ("predict", small_classifier, "--file", pile, "--out", out, "--shard-rows", "6", "-q")
-    monkeypatch.setattr(TextClassifier, "predict_proba", fragile)
+    monkeypatch.setattr(ArrayClassifier, "probabilities", fragile)
     code, _, err = shell(*command)
     assert code == 2
     assert " ".join(err.split()) == (
         f"{pile}/day/b.parquet, row 3: the text cannot be read (ValueError: a text that no tokenizer takes); expected one that "
         "the model reads. Remove the row, or change its text."
     )
-    monkeypatch.setattr(TextClassifier, "predict_proba", whole)
+    monkeypatch.setattr(ArrayClassifier, "probabilities", whole)
     finished = {path: path.stat().st_mtime_ns for path in out.glob("part-*")}
     assert len(finished) == 3
     code, _, err = shell(*command[:-1])
@@ -212,7 +213,7 @@ def test_a_text_that_makes_a_failure_is_told_by_its_row_and_the_rest_goes_on_lat
     assert err.splitlines()[0] == "3 of 5 shards are finished and kept."
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert [row["text"] for row in rows_of(out)] == TEXTS
-    monkeypatch.setattr(TextClassifier, "predict_proba", fragile)  # nothing is predicted again
+    monkeypatch.setattr(ArrayClassifier, "probabilities", fragile)  # nothing is predicted again
     assert shell(*command[:-1])[2].splitlines()[0] == "5 of 5 shards are finished and kept."
 
 
@@ -264,6 +265,14 @@ def test_vectors_of_a_pile_are_those_of_the_encoder(pile: Path, small_classifier
     assert table.schema.field("vector").type == pa.list_(pa.float32(), vectors.shape[1])
     lengths = np.linalg.norm(np.stack(table["vector"].to_numpy()), axis=1)
     np.testing.assert_allclose(lengths, 1, atol=1e-5)
+
+
+def test_an_encoder_alone_encodes_too(pile: Path, small_classifier: Path, shell: Shell) -> None:
+    encoder = Encoder.load(small_classifier)
+    encoder.save(pile.parent / "encoder")
+    out = pile.parent / "v.npy"
+    assert shell("encode", pile.parent / "encoder", "--file", pile, "-q", "--out", out) == (0, "", "")
+    np.testing.assert_allclose(np.load(out), encoder.encode(TEXTS), rtol=0, atol=1e-6)
 
 
 def test_addresses_are_read_and_written(pile: Path, table: Path, small_classifier: Path, shell: Shell) -> None:

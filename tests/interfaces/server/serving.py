@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
 from numpy.typing import NDArray
+
+from nlptl.errors import ConfigError
 
 
 @dataclass
@@ -25,6 +27,13 @@ class ByRule:
     multi_label: bool = False
     seconds: float = 0.0
     fails: bool = False
+    separator: str = "|"
+
+    def checked_abstention(self, *, where: str) -> NoReturn:
+        raise ConfigError(f"{where}: it knows nothing of that.")
+
+    def sets_and_probabilities(self, texts: Sequence[str], coverage: Any, **_: Any) -> NoReturn:
+        raise ConfigError("It knows nothing of that.")
 
     def check_trained(self) -> None:
         """It knows what it knows."""

@@ -253,8 +253,7 @@ def test_an_export_without_torch_tells_what_needs_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(__import__("sys").modules, "nlptl.models.classifier", None)
     assert refused(app, json={"text": "x", "explain": True}) == (
         501, "needs_torch",
-        "This server runs without torch, which explanations and prediction sets of this classifier need. "
-        "Install nlptl with torch, or ask for labels and probabilities.",
+        "This server runs without torch, which explanations need. Install nlptl with torch, or ask for labels alone.",
     )  # fmt: skip
     assert loaded_model.LoadedModel(ByRule(("x", "y")), "1").can_abstain is False
 

@@ -263,6 +263,7 @@ def test_an_abstention_is_told_as_one(opened: Open, server: str) -> None:
     predictions = [
         {"label": None, "set": ["positive", "negative"], "unknown": False, "probabilities": {"negative": 0.48, "positive": 0.52}},
         {"label": None, "set": ["negative"], "unknown": True, "probabilities": {"negative": 0.999, "positive": 0.001}},
+        {"label": None, "set": [*"abcdefgh"], "unknown": False},
         {"label": "positive", "set": ["positive"], "unknown": None, "probabilities": {"negative": 0.004, "positive": 0.996}},
     ]  # fmt: skip
     asked = []
@@ -272,17 +273,18 @@ def test_an_abstention_is_told_as_one(opened: Open, server: str) -> None:
         route.fulfill(json={"model": "reviews", "version": "1", "predictions": predictions})
 
     page.route("**/predict", answer)
-    predict(page, "one\ntwo\nthree", coverage="0.8")
-    assert asked == [{"model": "reviews", "texts": ["one", "two", "three"], "probabilities": True, "coverage": 0.8}]
-    assert names(page) == [
-        "Not sure: positive or negative.",
-        "Not sure: looks like none of the known texts.",
-        "positive",
+    predict(page, "one\ntwo\nthree\nfour", coverage="0.8")
+    assert asked == [
+        {"model": "reviews", "texts": ["one", "two", "three", "four"], "probabilities": True, "coverage": 0.8}
     ]
+    assert names(page) == [
+        "Not sure: positive or negative.", "Not sure: looks like none of the known texts.",
+        "Not sure: a, b, c, d, e or one of 3 others.", "positive",
+    ]  # fmt: skip
     assert page.locator("#results .small").all_inner_texts() == [
         "Probabilities: positive 52 %, negative 48 %.", "It would say: negative > 99 %, positive < 1 %.",
     ]  # fmt: skip
-    assert page.locator("#status").inner_text() == "3 texts predicted: 2 not sure, 1 positive."
+    assert page.locator("#status").inner_text() == "4 texts predicted: 3 not sure, 1 positive."
 
 
 def test_the_real_model_abstains_from_what_it_never_saw(opened: Open, server: str) -> None:
@@ -369,6 +371,19 @@ def test_a_dropped_file_is_taken_wherever_it_falls(opened: Open, server: str) ->
         page.click("#label-file")
     assert Path(download.value.path()).read_text(encoding="utf-8-sig").startswith("wörter\tx\tlabel\tset")
     assert page.input_value("#text") == "not lost"
+
+
+def test_a_table_of_several_labels_says_where_none_applies(opened: Open, server: str) -> None:
+    page = opened(server)
+    page.select_option("#model", "topics")
+    page.set_input_files("#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": b'text\ng w\nxyz\n""\n'})
+    page.locator("#file-form").wait_for()
+    page.click("#label-file")
+    page.locator("#file-summary").wait_for()
+    rows = [row.locator("td").all_inner_texts() for row in page.locator("#file-summary tbody tr").all()]
+    assert [row[:2] for row in rows] == [
+        ["good|warm", "1"], ["no label applies: the label is left empty", "1"], ["no text: the label is left empty", "1"]
+    ]  # fmt: skip
 
 
 def test_files_that_are_no_tables_are_told(opened: Open, server: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -32,14 +33,15 @@ def test_a_refresh_tells_what_became_of_the_rows_and_what_to_do_next(
     assert lines[2].split("  ")[0] == "version"
     assert lines[4].startswith("1, in use before  60 ")
     assert lines[5].startswith("2, new            131 ")
-    assert " ".join(lines[6:-4]).startswith(
+    assert " ".join(lines[6:-5]).startswith(
         "Judged on 60 texts of the test and 33 new texts, which are held out for good: neither version has learnt them. The new "
         "version is not worse by more than 2 points: "
     )
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         "Version 2 is in use now.",
         'Use it:       nlptl predict run "A text of your own."',
         "All versions: nlptl versions run",
+        "Looked at it: nlptl refresh run --trust --labelled ROWS-THAT-ARE-RIGHT.csv",
         "Go back:      nlptl rollback run",
     ]
 
@@ -65,6 +67,10 @@ def test_the_same_rows_again_are_told(shell: Shell, copied: RunCopy) -> None:
         "Nothing was done: version 2, which is in use, was made of the same rows. The new version is better: "
     )
     assert told.endswith("Add other rows, or give these together with more: --labelled FILE --labelled MORE.")
+    assert shell("rollback", run)[0] == 0
+    _, out, _ = shell("refresh", run, "--labelled", file, "--trust")
+    assert "version 2, which is not in use, was made" in " ".join(out.split())
+    assert out.splitlines()[-1] == f"Use it:  nlptl rollback {run} --to 2"
 
 
 def test_versions_are_listed_with_their_scores(shell: Shell, copied: RunCopy) -> None:
@@ -184,6 +190,14 @@ def test_a_margin_is_in_points(shell: Shell, copied: RunCopy) -> None:
     assert " ".join(err.split()) == ("--margin: found 60; expected 0 to 50. Give points of accuracy, such as 2.")
 
 
+def test_no_fewer_than_no_versions_are_kept(shell: Shell, copied: RunCopy) -> None:
+    code, _, err = shell("refresh", copied("much"), "--labelled", "more.csv", "--keep", "-1")
+    assert code == 2
+    assert " ".join(err.split()) == (
+        "--keep: found -1; expected a number from 0. Give how many versions keep their files."
+    )
+
+
 def test_a_run_of_an_encoder_is_refused(shell: Shell, copied: RunCopy) -> None:
     run = copied("much")
     settings = (run / "pipeline.yaml").read_text(encoding="utf-8")
@@ -192,6 +206,25 @@ def test_a_run_of_an_encoder_is_refused(shell: Shell, copied: RunCopy) -> None:
     assert code == 2
     assert " ".join(err.split()) == (
         f"{run}: ends with an encoder; expected a classifier, which new labels refresh. Give another run."
+    )
+
+
+def test_a_stage_stands_for_its_run_and_a_version_is_no_run_of_its_own(shell: Shell, copied: RunCopy) -> None:
+    run = copied("refreshed")
+    assert shell("versions", run / "3-finetune")[1] == shell("versions", run)[1]
+    code, _, err = shell("rollback", run / "versions" / "2")
+    assert code == 2
+    here = os.path.relpath(run)
+    assert " ".join(err.split()) == (
+        f"RUN: {run / 'versions' / '2'} is a version of the run {here}; expected the run itself. Give {here}."
+    )
+
+
+def test_a_folder_that_is_no_run_has_no_versions(shell: Shell, tmp_path: Path) -> None:
+    code, _, err = shell("versions", tmp_path)
+    assert code == 2
+    assert " ".join(err.split()) == (
+        f"RUN: {tmp_path} is no run; expected the folder of a run, which holds pipeline.yaml. Give one."
     )
 
 

@@ -20,20 +20,20 @@ from nlptl.models.classifier import TextClassifier
 from nlptl.progress import SilentProgress
 from nlptl.runs.judging.fits import Fits
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.refresh import refresh as refresh_module
+from nlptl.runs.refresh import screening
 from nlptl.runs.refresh.outcome import RefreshOutcome
 from nlptl.runs.refresh.refresh import KnownAlready, Refresh, RefreshRequest
 from nlptl.runs.refresh.version_list import roll_back
 from nlptl.versions import RunVersions, current_run
 from tests.forked import FORKED
 from tests.runs.refresh.conftest import RunCopy
-from tests.runs.refresh.new_rows import Rows, rows, write, write_corrections
+from tests.runs.refresh.new_rows import Rows, made_run, rows, write, write_corrections
 
 PROBE = ["a superb and lovely thing", "a rotten and stale thing"]
 
 
 def refreshed(run: Path, some: Rows, **options: object) -> RefreshOutcome:
-    found = Refresh(RefreshRequest(run, [write(run.parent / "more.csv", some)], **options), RunContext()).run()  # type: ignore[arg-type]
+    found = Refresh(RefreshRequest(run, [write(run.parent / "more.csv", some)], **options), RunContext()).run()
     assert isinstance(found, RefreshOutcome)
     return found
 
@@ -80,7 +80,7 @@ def test_the_new_version_has_learnt_no_row_that_judges_it(refreshed_run: Path) -
 
 def test_a_version_is_a_whole_run_of_its_own(refreshed_run: Path, tmp_path: Path) -> None:
     folder = current_run(refreshed_run)
-    assert load_yaml(folder / "pipeline.yaml")["data"]["labelled"]["file"] == "labelled.jsonl"  # type: ignore[index]
+    assert load_yaml(folder / "pipeline.yaml")["data"]["labelled"]["file"] == "labelled.jsonl"
     moved = tmp_path / "moved"
     shutil.copytree(folder, moved)
     assert (TextClassifier.load(moved).probabilities(PROBE) == TextClassifier.load(folder).probabilities(PROBE)).all()
@@ -217,6 +217,41 @@ def test_columns_are_found_where_they_are_not_those_of_the_run(copied: RunCopy) 
     assert any("Body" in one for one in found.taken_as)
 
 
+def test_rows_that_were_added_to_the_own_file_are_taught_by_giving_it(tmp_path: Path) -> None:
+    run = made_run(tmp_path, known=20, tested=20)
+    write(tmp_path / "train.csv", [*rows(20, seed=1), *rows(10, seed=81)])
+    found = Refresh(RefreshRequest(run, [tmp_path / "train.csv"], trust=True), RunContext()).run()
+    assert isinstance(found, RefreshOutcome)
+    assert (found.known, found.learnt, found.quarantined) == (20, 10, {"copy": 20})
+    assert found.remarks == (
+        "10 rows of the run's own files came after it was trained, and are left out: give these files with --labelled too.",
+    )
+
+
+def test_a_file_of_other_rows_is_refused(tmp_path: Path) -> None:
+    run = made_run(tmp_path, known=20, tested=20)
+    write(tmp_path / "train.csv", rows(20, seed=82))
+    with pytest.raises(DataError) as caught:
+        refreshed(run, rows(4, seed=83))
+    assert str(caught.value) == (
+        f"{tmp_path / 'train.csv'}: its classifier has learnt none of these rows, so the file is another one than it was. Put the "
+        f"old file back, or run the pipeline again: nlptl run {run}/pipeline.yaml"
+    )
+
+
+def test_a_flood_of_one_label_is_doubted_sooner(copied: RunCopy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screening, "DOUBT", 2.0)  # so that nothing but a flood is doubted
+    some = rows(60, seed=91)
+    flood = [(text, "good") for text, label in some if label == "good"][:30]
+    flood += [(text, "good") for text, label in some if label == "bad"][:6]
+    run = copied("much")
+    found = refreshed(run, flood)
+    assert found.quarantined == {"doubtful label": 4}
+    told = (run / "versions" / "2" / "quarantine.csv").read_text(encoding="utf-8")
+    assert told.count("There is a flood of rows with the label good.") == 4
+    assert refreshed(copied("untested"), [*flood, *[row for row in some if row[1] == "bad"][6:]]).quarantined == {}
+
+
 def test_two_refreshes_at_once_are_refused(copied: RunCopy) -> None:
     run = copied("much")
     file = write(run.parent / "more.csv", rows(4, seed=1))
@@ -237,9 +272,9 @@ def _killed_at_the_third_fit(run: str, file: str) -> None:
         count += 1
         if count == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-        return fitted(self, *arguments)  # type: ignore[arg-type]
+        return fitted(self, *arguments)
 
-    Fits.predicted = dies  # type: ignore[method-assign, assignment]
+    Fits.predicted = dies
     Refresh(RefreshRequest(Path(run), [Path(file)], trust=True), RunContext()).run()
 
 
@@ -264,10 +299,10 @@ def test_a_killed_refresh_goes_on_where_it_stopped(copied: RunCopy, monkeypatch:
 
 def test_another_version_that_came_into_use_meanwhile_stays(copied: RunCopy, monkeypatch: pytest.MonkeyPatch) -> None:
     run = copied("refreshed")
-    made = refresh_module.Refresh._made
+    made = Refresh._made
 
     def rolled_back(self: Refresh, *arguments: object) -> RefreshOutcome:
-        found = made(self, *arguments)  # type: ignore[arg-type]
+        found = made(self, *arguments)
         roll_back(run)
         return found.model_copy(update={"decision": "used"})
 
@@ -303,7 +338,7 @@ def test_a_rerun_that_changes_the_classifier_is_in_use_again(copied: RunCopy) ->
     told = list[str]()
 
     progress = SilentProgress()
-    progress.say = told.append  # type: ignore[method-assign]
+    progress.say = told.append
     Pipeline.from_yaml(run / "pipeline.yaml").run(run, context=RunContext(progress=progress))
     assert versions(run).in_use == 2  # nothing has changed
     changed = Pipeline.from_yaml(run / "pipeline.yaml", assignments=["stages.2.update.solver=lda"])

@@ -150,7 +150,7 @@ const received = async (model, stopping) => {
   return { parts, counts, rows, empty: Number(response.headers.get("X-Rows-Without-Text")), kind: kindOf(file) };
 };
 
-const showSummary = ({ parts, counts, rows, empty, kind }) => {
+const showSummary = ({ parts, counts, rows, empty, kind }, model) => {
   const blob = new Blob(parts, { type: kind });
   if (address) URL.revokeObjectURL(address);
   address = URL.createObjectURL(blob);
@@ -159,7 +159,7 @@ const showSummary = ({ parts, counts, rows, empty, kind }) => {
   const withoutLabel = (counts.get("") ?? 0) - empty;
   const shown = [...counts].filter(([one]) => one !== "").sort((one, other) => other[1] - one[1]);
   const lines = shown.slice(0, MAX_LABELS).map(([one, count]) => line(labelled(one), count, rows));
-  if (withoutLabel > 0) lines.push(line("not sure: the label is left empty", withoutLabel, rows));
+  if (withoutLabel > 0) lines.push(line(`${model.multi_label ? "no label applies" : "not sure"}: the label is left empty`, withoutLabel, rows));
   if (empty > 0) lines.push(line("no text: the label is left empty", empty, rows));
   const more = shown.length > MAX_LABELS ? [element("p", { className: "small", text: `And ${shown.length - MAX_LABELS} other labels.` })] : [];
   const head = element("tr", {}, ...["Label", "Rows", "Share"].map((text) => element("th", { scope: "col", text, className: text === "Label" ? "" : "number" })));

@@ -45,8 +45,11 @@ export const percent = (share) => {
 /** Return "1 text" or "3 texts". */
 export const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
-/** Return names as "a, b or c". */
+const MAX_NAMED = 6;
+
+/** Return names as "a, b or c"; many are cut. */
 export const either = (names) => {
+  if (names.length > MAX_NAMED) return `${names.slice(0, MAX_NAMED - 1).join(", ")} or one of ${names.length - MAX_NAMED + 1} others`;
   const last = names.at(-1);
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} or ${last}` : String(last);
 };

@@ -16,6 +16,8 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, DataError
 from nlptl.models.encoder import Encoder
+from nlptl.runs.engines.encoding import EngineEncoding
+from nlptl.runs.engines.engine import LocalEngine
 from nlptl.runs.judging.encoder_at_hand import word_vectors
 from nlptl.runs.judging.judged_chain import chain_of
 from nlptl.runs.studies.audit import kept_parts
@@ -139,6 +141,15 @@ def test_a_killed_audit_goes_on_from_what_is_kept(
             break
     assert len(written) == len(set(written)) > 8  # each part was computed once
     assert {"vectors-1.safetensors", "vectors-2.safetensors", "vectors-3.safetensors"} <= set(written)
+    assert found.model_copy(update={"seconds": 0.0}) == result(folder).model_copy(update={"seconds": 0.0})
+
+
+def test_texts_are_encoded_by_an_engine(
+    tmp_path: Path, folder: Path, encoder: AuditEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlptl.runs.studies.audit.scores.ENCODED_AT_ONCE", 50)
+    encode = EngineEncoding(LocalEngine())
+    found = audit(faulty(), tmp_path, encoder=encoder, command="nlptl audit texts.csv", encode=encode)
     assert found.model_copy(update={"seconds": 0.0}) == result(folder).model_copy(update={"seconds": 0.0})
 
 
