@@ -27,6 +27,8 @@ from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.ngrams import NgramVectors
 from tests.conftest import small_reviews
+from tests.models.exports.test_exports import classifier_of, exported
+from tests.models.tiny import tiny_encoder
 
 TEXT = "The film is good and the plot was warm"
 
@@ -249,3 +251,13 @@ def test_a_bundle_serves_without_torch(bundled: Path, classifier: Path, tmp_path
     for found, row in zip(answer["predictions"], expected, strict=True):
         assert [*found["probabilities"].values()] == pytest.approx(row, abs=1e-5)
         assert set(found["set"]) <= {"negative", "positive"}
+
+
+def test_a_transformer_for_numba_is_refused(tmp_path: Path) -> None:
+    folder = exported(classifier_of(tiny_encoder("bert")), tmp_path / "export", format="safetensors", precision="int8")
+    with pytest.raises(ConfigError) as error:
+        bundle_run(folder, tmp_path / "bundle")
+    assert str(error.value) == (
+        "bundle: found a transformer in safetensors, which numba multiplies; expected a form without numba. Bundle the run with "
+        "--format onnx or openvino."
+    )
