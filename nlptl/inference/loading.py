@@ -10,11 +10,10 @@ from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.refusals import checked_path
 from nlptl.inference.array_classifier import ArrayClassifier
 from nlptl.inference.export_settings import is_export
-from nlptl.inference.predictor import Predictor
 from nlptl.inference.settings_files import EncoderSettings, read_settings
 
 
-def load_without_torch(folder: Path) -> Predictor | None:
+def load_without_torch(folder: Path) -> ArrayClassifier | None:
     """Read the published classifier of a folder; None for one that needs torch. Raises ArtifactError for damaged files."""
     read = reader_of(folder)
     return None if read is None else read_published(checked_path(folder), read, kind="classifier")

@@ -83,7 +83,7 @@ vectors_app = group(help="Write word vectors for other tools.", epilog=EXPORT_EX
 
 
 def _name(command: typer.models.CommandInfo) -> str:
-    return command.name or getattr(command.callback, "__name__", "")
+    return command.name or str(getattr(command.callback, "__name__", ""))
 
 
 def _print_version(wanted: bool) -> None:
