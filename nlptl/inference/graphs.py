@@ -38,6 +38,15 @@ def load_graph(folder: Path, settings: ExportSettings) -> TokenGraph:
     """Read the graph of an export. Raises ConfigError where the library that runs it is not installed."""
     if settings.format == "onnx":
         return OnnxGraph(folder / ONNX, settings)
+    if settings.format == "safetensors":
+        try:
+            from nlptl.inference.int8.graph import Int8Transformer
+        except ImportError:
+            raise ConfigError(
+                "numba is not installed, which compiles what multiplies the arrays of this export. Install it with "
+                "`pip install numba`."
+            ) from None
+        return Int8Transformer.read(folder, settings)
     return OpenVinoGraph(folder / OPENVINO, settings)
 
 

@@ -58,7 +58,13 @@ def bundle_run(
         predictor = load_without_torch(folder)
         assert predictor is not None
         predictor.check_trained()
-        made_format = read_export(folder).format if is_export(folder) else None
+        export = read_export(folder) if is_export(folder) else None
+        if export is not None and export.arrays is not None:
+            raise ConfigError(
+                "bundle: found a transformer in safetensors, which numba multiplies; expected a form without numba. Bundle the run "
+                "with --format onnx or openvino."
+            )
+        made_format = None if export is None else export.format
         model = BundledModel(folder, name, predictor, made_format)
         found = _write_folder(model, out) if form == "folder" else _write_wheel(model, out, force=force)
     return dataclasses.replace(found, parity=parity)

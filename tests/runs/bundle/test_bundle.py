@@ -268,3 +268,13 @@ def test_an_export_is_bundled_and_its_runtime_tells_nobody(tmp_path: Path) -> No
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1] == f"{TEXT},{classifier.predict([TEXT])[0]}"
     assert [*home.rglob("*")] == [], "ONNX Runtime would keep a number of the device here, and send it"
+
+
+def test_a_transformer_for_numba_is_refused(tmp_path: Path) -> None:
+    folder = exported(classifier_of(tiny_encoder("bert")), tmp_path / "export", format="safetensors", precision="int8")
+    with pytest.raises(ConfigError) as error:
+        bundle_run(folder, tmp_path / "bundle")
+    assert str(error.value) == (
+        "bundle: found a transformer in safetensors, which numba multiplies; expected a form without numba. Bundle the run with "
+        "--format onnx or openvino."
+    )
