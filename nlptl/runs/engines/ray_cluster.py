@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
 
@@ -14,7 +16,10 @@ from nlptl.runs.engines.dispatch import Lost, dispatched
 from nlptl.runs.engines.engine import Job, Work
 from nlptl.runs.engines.threads import usable_cores, use_threads
 
+REACHED_WITHIN = 10.0  # seconds
 WITHOUT_ROOM = 30.0  # seconds without a worker after which a person is told
+
+_HOST_AND_PORT = re.compile(r"(?:ray://)?([^:/\s]+):([0-9]{1,5})")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -70,8 +75,9 @@ def ray_engine(
 def _connect(address: str | None, workers: int | None) -> None:
     import ray
 
-    where = address or "a cluster on this machine"
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is not None:
+        check_reached(address)
     try:
         if address is None:
             cores = max(usable_cores(), workers or 1)
@@ -79,10 +85,25 @@ def _connect(address: str | None, workers: int | None) -> None:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise ProcessError(
-            f"--address: {where} cannot be reached ({first_line(error)}); expected a running Ray cluster of the same Python "
-            "and ray. Check it with `ray status`, or leave --address out."
-        ) from None
+        raise _unreached(address or "a cluster on this machine", error) from None
+
+
+def check_reached(address: str) -> None:
+    """Raise ProcessError where nobody listens at HOST:PORT, which Ray itself would try for minutes."""
+    found = _HOST_AND_PORT.fullmatch(address)
+    if found is None:  # such as auto
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=REACHED_WITHIN).close()
+    except OSError as error:
+        raise _unreached(address, error) from None
+
+
+def _unreached(where: str, error: Exception) -> ProcessError:
+    return ProcessError(
+        f"--address: {where} cannot be reached ({first_line(error)}); expected a running Ray cluster of the same Python and ray. "
+        "Check it with `ray status`, or leave --address out."
+    )
 
 
 def _fitting(resources: dict[str, float], workers: int | None, device: str, say: Callable[[str], object]) -> RayEngine:

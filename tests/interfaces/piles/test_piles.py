@@ -275,6 +275,21 @@ def test_an_encoder_alone_encodes_too(pile: Path, small_classifier: Path, shell:
     np.testing.assert_allclose(np.load(out), encoder.encode(TEXTS), rtol=0, atol=1e-6)
 
 
+def test_a_file_without_a_value_fits_any_other(tmp_path: Path, small_classifier: Path, shell: Shell) -> None:
+    pile = tmp_path / "pile"
+    pile.mkdir()
+    none = pa.nulls(1)
+    pq.write_table(pa.table({"text": ["good film"], "id": none, "mark": none}), pile / "a.parquet")
+    pq.write_table(
+        pa.table({"text": pa.array(["bad film"], pa.large_string()), "id": [7], "mark": none}), pile / "b.parquet"
+    )
+    pq.write_table(pa.table({"text": pa.nulls(0), "id": pa.nulls(0), "mark": pa.nulls(0)}), pile / "c.parquet")
+    assert shell("predict", small_classifier, "--file", pile, "--keep", "-q", "--out", tmp_path / "out") == (0, "", "")
+    found = pq.read_table(tmp_path / "out")
+    assert found["id"].to_pylist() == [None, 7]
+    assert found["label"].to_pylist() == ["positive", "negative"]
+
+
 def test_addresses_are_read_and_written(pile: Path, table: Path, small_classifier: Path, shell: Shell) -> None:
     assert Place.of(Path("s3://bucket/pile")) == Place("s3://bucket/pile")
     address, out = f"file://{pile}", pile.parent / "far"

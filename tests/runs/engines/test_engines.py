@@ -15,6 +15,7 @@ from nlptl.runs.engines.choice import EngineChoice
 from nlptl.runs.engines.dispatch import Lost, dispatched
 from nlptl.runs.engines.engine import LocalEngine, Work
 from nlptl.runs.engines.processes import ProcessEngine
+from nlptl.runs.engines.ray_cluster import check_reached
 from tests.runs.engines.jobs import Square
 
 
@@ -124,4 +125,14 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch)
         pass
     assert str(caught.value) == (
         "--engine ray: the package ray is not installed; expected it. Install nlptl[ray], or use --engine processes."
+    )
+
+
+def test_an_address_at_which_nobody_listens_is_told_at_once() -> None:
+    check_reached("auto")
+    with pytest.raises(ProcessError) as caught:
+        check_reached("127.0.0.1:6399")
+    assert str(caught.value) == (
+        "--address: 127.0.0.1:6399 cannot be reached (a test tried to reach ('127.0.0.1', 6399)); expected a running Ray cluster "
+        "of the same Python and ray. Check it with `ray status`, or leave --address out."
     )
