@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
+from pydantic import Field
+
 from nlptl.artifact import check_seal, read_json, sealed
 from nlptl.config import Config, parse
 from nlptl.errors import ArtifactError, ConfigError
@@ -42,6 +44,16 @@ class Parity(Config):
     """None where the texts have no labels that the classifier knows."""
 
 
+class ArraySettings(Config):
+    """Shape of a transformer whose weights are arrays."""
+
+    heads: int = Field(ge=0, le=1024)
+    layers: int = Field(ge=0, le=512)
+    activation: Literal["gelu", "gelu_tanh", "relu"] = "gelu"
+    averaged: bool = False
+    """Whether token vectors are the mean over the layers, and not those of the last one."""
+
+
 class ExportSettings(Config):
     """Content of export.json."""
 
@@ -51,6 +63,8 @@ class ExportSettings(Config):
     """Width of the token vectors."""
     first_position: int = 0
     """Position of a text's first token."""
+    arrays: ArraySettings | None = None
+    """Of a transformer in safetensors."""
     source: str = ""
     """Digest of the manifest of the classifier that was exported."""
     parity: Parity | None = None

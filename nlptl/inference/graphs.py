@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 GROUP_SIZE = 128  # numbers of a token that share a scale where OpenVINO rounds them to int8
 
 Floats = NDArray[np.float32]
+WITHOUT_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "1")
+"""Variable by which ONNX Runtime keeps no device number and sends nothing to its maker; it reads it when it is loaded."""
 
 
 class TokenGraph(Protocol):
@@ -36,6 +38,15 @@ def load_graph(folder: Path, settings: ExportSettings) -> TokenGraph:
     """Read the graph of an export. Raises ConfigError where the library that runs it is not installed."""
     if settings.format == "onnx":
         return OnnxGraph(folder / ONNX, settings)
+    if settings.format == "safetensors":
+        try:
+            from nlptl.inference.int8.graph import Int8Transformer
+        except ImportError:
+            raise ConfigError(
+                "numba is not installed, which compiles what multiplies the arrays of this export. Install it with "
+                "`pip install numba`."
+            ) from None
+        return Int8Transformer.read(folder, settings)
     return OpenVinoGraph(folder / OPENVINO, settings)
 
 
@@ -49,6 +60,7 @@ class OnnxGraph:
     """Graph that ONNX Runtime computes, each call on one thread."""
 
     def __init__(self, path: Path, settings: ExportSettings) -> None:
+        os.environ.setdefault(*WITHOUT_TELEMETRY)
         try:
             import onnxruntime
         except ImportError:

@@ -20,7 +20,8 @@ def export(
     format: Annotated[
         Literal["onnx", "openvino", "safetensors"] | None,
         option(
-            metavar="NAME", help="Write onnx or openvino; of word vectors safetensors. Default: onnx, or safetensors."
+            metavar="NAME",
+            help="Write for nlptl's own code (safetensors), for onnx or for openvino. Default: the fastest here.",
         ),
     ] = None,
     precision: Annotated[
@@ -44,7 +45,8 @@ def export(
     )  # fmt: skip
     tell(export_lines(done))
     if not quiet:
-        remark(f'\nNext: nlptl predict {shlex.quote(str(out))} "A text of your own."', wrap=False)
+        for line in ("", f'Next: nlptl predict {shlex.quote(str(out))} "A text of your own."'):
+            remark(line, wrap=False)
 
 
 def export_lines(done: Exported) -> list[str]:

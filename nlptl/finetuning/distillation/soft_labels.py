@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.training.checkpoints import Checkpoints
 
-PART_TEXTS = 1_000  # labelled between two checks whether a checkpoint is due
+PART_TEXTS = 256  # labelled between two checks whether a checkpoint is due
 
 Floats = NDArray[np.float64]
 

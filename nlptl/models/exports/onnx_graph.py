@@ -8,15 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nlptl.inference.packed_inputs import INPUTS, OUTPUT
 from nlptl.models.exports.layer_weights import EncoderWeights, Floats, LayerWeights, LinearWeights, NormWeights
+from nlptl.models.exports.rounding import INT8_MAX, MIN_SIZE, int8_rows
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-INT8_MAX, MIN_SIZE = 127, 1e-12  # largest number of int8; largest absolute number of a row, at least
 FLOAT, UINT8 = 1, 2  # of onnx.TensorProto
 OPSET = 20  # the first with GELU
 IR_VERSION = 10
@@ -122,12 +121,6 @@ class Int8WeightsGraph(Int8Graph):
         weight, scale = int8_rows(linear.weight.T)
         widened = self.add("DequantizeLinear", self.constant(weight.T), self.constant(scale), axis=1)
         return self.add("Add", self.add("MatMul", rows, widened), self.constant(linear.bias))
-
-
-def int8_rows(table: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Return the rows of a table as int8 from -127 to 127, and the scale of each."""
-    scales = np.maximum(np.abs(table).max(axis=1), MIN_SIZE) / INT8_MAX
-    return np.round(table / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
 def write_encoder(graph: Graph, weights: EncoderWeights) -> None:

@@ -7,12 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors.numpy import save_file
+
 from nlptl import artifact
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ConfigError
-from nlptl.inference.export_settings import ONNX, OPENVINO, ExportSettings, Format, Precision
+from nlptl.inference.export_settings import ARRAYS, ONNX, OPENVINO, ExportSettings, Format, Precision
 from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
 from nlptl.models.encoder_files import save_state
+from nlptl.models.exports.int8_arrays import array_settings, int8_arrays
 from nlptl.models.exports.layer_weights import EncoderWeights, check_exportable
 from nlptl.models.views import write_views
 
@@ -27,16 +30,22 @@ def write_export(
     """Write the files of an export into an existing folder. Raises ConfigError for what has no exported form."""
     encoder, width = classifier.encoder, classifier.encoder.token_model.dim
     check_encoder(encoder, format, precision)
-    first_position = 0
+    first_position, arrays = 0, None
     if encoder.trainable_kind == "word_vectors":
         encoder.write_parts(folder)
     else:
         weights = EncoderWeights.of(encoder.transformer)
         first_position = weights.first_position
-        _write_graph(weights, folder, format=format, precision=precision)
+        if format == "safetensors":
+            save_file(int8_arrays(weights), folder / ARRAYS)
+            arrays = array_settings(weights)
+        else:
+            _write_graph(weights, folder, format=format, precision=precision)
         _write_encoder(encoder, folder)
     classifier.write_head(folder)
-    export = ExportSettings(format=format, precision=precision, dim=width, first_position=first_position, source=source)
+    export = ExportSettings(
+        format=format, precision=precision, dim=width, first_position=first_position, arrays=arrays, source=source
+    )
     export.write(folder)
     return export
 
@@ -44,10 +53,10 @@ def write_export(
 def check_encoder(encoder: Encoder, format: Format, precision: Precision) -> None:
     """Raise ConfigError for an encoder that a format does not hold."""
     if encoder.trainable_kind == "transformer":
-        if format == "safetensors":
+        if format == "safetensors" and precision != "int8":
             raise ConfigError(
-                "--format: found safetensors, which holds word vectors and n-grams; expected onnx or openvino for a transformer. "
-                "Choose one."
+                f"--precision: found {precision}, but safetensors holds a transformer in int8 alone; expected that. Drop it, or "
+                "choose --format onnx or openvino."
             )
         check_exportable(encoder.transformer)
     elif (format, precision) != ("safetensors", "fp32"):

@@ -18,8 +18,8 @@ from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
 from nlptl.pretraining.word2vec import simd
-from nlptl.pretraining.word2vec.compiled import kept_njit
 from nlptl.pretraining.word2vec.sampling import Sampling
+from nlptl.training.compiled import kept_njit
 
 MAX_SEGMENT_WORDS = 10_000  # longer texts are cut, as in gensim
 AHEAD = 2  # centres whose rows are prefetched

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.pretraining.word2vec.compiled import kept_njit
 from nlptl.pretraining.word2vec.corpus import Corpus, blocks
 from nlptl.pretraining.word2vec.spool import disk_errors, mapped_ids, unnamed_file, write_whole
+from nlptl.training.compiled import kept_njit
 
 JOINT = "_"  # between the words of a phrase; no word of these tokenizers has it
 SORTED_WORDS = 1 << 22  # words whose pairs are sorted at once: 100 MB

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.pretraining.word2vec.compiled import kept_njit
+from nlptl.training.compiled import kept_njit
 
 USED, NEEDED = 0, 1  # indices of Table.sizes: chunks so far, and arena bytes that the next chunk needs
 POSITION, TEXT, WRITTEN = 0, 1, 2  # indices of a scan's state

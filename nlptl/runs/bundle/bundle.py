@@ -21,7 +21,7 @@ from nlptl.runs.bundle.bundle_files import CODE, MODEL, SCRIPT, BundledModel, me
 from nlptl.runs.bundle.requirements import installed_megabytes
 from nlptl.runs.bundle.self_check import check_bundle, checked_texts
 from nlptl.runs.bundle.wheel_file import module_name, pack_wheel, stage_wheel, wheel_name
-from nlptl.versions import artifact_in_use
+from nlptl.versions import artifact_in_use, run_of_version
 
 Form = Literal["folder", "wheel"]
 
@@ -58,7 +58,13 @@ def bundle_run(
         predictor = load_without_torch(folder)
         assert predictor is not None
         predictor.check_trained()
-        made_format = read_export(folder).format if is_export(folder) else None
+        export = read_export(folder) if is_export(folder) else None
+        if export is not None and export.arrays is not None:
+            raise ConfigError(
+                "bundle: found a transformer in safetensors, which numba multiplies; expected a form without numba. Bundle the run "
+                "with --format onnx or openvino."
+            )
+        made_format = None if export is None else export.format
         model = BundledModel(folder, name, predictor, made_format)
         found = _write_folder(model, out) if form == "folder" else _write_wheel(model, out, force=force)
     return dataclasses.replace(found, parity=parity)
@@ -120,6 +126,6 @@ def _without_torch(
 
 def _name_of(run: Path) -> str:
     """Return the name of a bundle after its run, of which a stage may have been given."""
-    folder = run.resolve()
+    folder = run_of_version(run).resolve()
     whole = folder.parent if artifact.is_run(folder.parent) else folder
     return re.sub(r"[^A-Za-z0-9]+", "-", whole.name).strip("-") or "classifier"

@@ -11,12 +11,12 @@ import torch
 
 from nlptl import artifact
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.inference.export_settings import ExportSettings, read_export
+from nlptl.inference.export_settings import ArraySettings, ExportSettings, read_export
 from nlptl.inference.exported import ExportedClassifier
 from nlptl.models.bottlenecks import bottlenecks
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
-from nlptl.models.exports.onnx_graph import int8_rows
+from nlptl.models.exports.rounding import int8_rows
 from nlptl.models.exports.writing import check_encoder, check_format, write_export
 from nlptl.models.heads import Head
 from nlptl.models.pooling import Pooling
@@ -83,7 +83,8 @@ def test_poolings_prompts_sentences_and_projections_are_those_of_torch(pooling: 
 
 
 @pytest.mark.parametrize(
-    ("format", "precision"), [("onnx", "int8"), ("openvino", "int8"), ("openvino", "bf16"), ("openvino", "fp32")]
+    ("format", "precision"),
+    [("onnx", "int8"), ("openvino", "int8"), ("openvino", "bf16"), ("openvino", "fp32"), ("safetensors", "int8")],
 )
 def test_other_precisions_are_close(format: str, precision: str, tmp_path: Path) -> None:
     classifier = classifier_of(tiny_encoder("bert"))
@@ -91,7 +92,10 @@ def test_other_precisions_are_close(format: str, precision: str, tmp_path: Path)
     ours, wanted = (one.encoder.encode(TEXTS) for one in (found, classifier))
     cosines = (ours * wanted).sum(axis=1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(wanted, axis=1)
     assert cosines.min() > (0.99999 if precision == "fp32" else 0.99)
-    assert read_export(tmp_path / "export") == ExportSettings(format=format, precision=precision, dim=DIM)
+    arrays = ArraySettings(heads=4, layers=3) if format == "safetensors" else None
+    assert read_export(tmp_path / "export") == ExportSettings(
+        format=format, precision=precision, dim=DIM, arrays=arrays
+    )
 
 
 def test_rows_are_rounded_with_a_scale_each() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from numba.core import caching
 
-from nlptl.pretraining.word2vec.compiled import kept_njit
+from nlptl.training.compiled import kept_njit
 
 
 def test_without_a_folder_for_numbas_cache_functions_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,8 @@ from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.ngrams import NgramVectors
 from tests.conftest import small_reviews
+from tests.models.exports.test_exports import classifier_of, exported
+from tests.models.tiny import tiny_encoder
 
 TEXT = "The film is good and the plot was warm"
 
@@ -249,3 +251,30 @@ def test_a_bundle_serves_without_torch(bundled: Path, classifier: Path, tmp_path
     for found, row in zip(answer["predictions"], expected, strict=True):
         assert [*found["probabilities"].values()] == pytest.approx(row, abs=1e-5)
         assert set(found["set"]) <= {"negative", "positive"}
+
+
+def test_an_export_is_bundled_and_its_runtime_tells_nobody(tmp_path: Path) -> None:
+    classifier = classifier_of(tiny_encoder("bert"))
+    made = bundle_run(exported(classifier, tmp_path / "tiny"), tmp_path / "bundle")
+    names = [line.partition("  #")[0] for line in (made.path / "requirements.txt").read_text().splitlines()]
+    assert "onnxruntime>=1.24" in names
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    done = subprocess.run(
+        [sys.executable, str(made.path / "run.py"), "predict", TEXT], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env={**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1] == f"{TEXT},{classifier.predict([TEXT])[0]}"
+    assert [*home.rglob("*")] == [], "ONNX Runtime would keep a number of the device here, and send it"
+
+
+def test_a_transformer_for_numba_is_refused(tmp_path: Path) -> None:
+    folder = exported(classifier_of(tiny_encoder("bert")), tmp_path / "export", format="safetensors", precision="int8")
+    with pytest.raises(ConfigError) as error:
+        bundle_run(folder, tmp_path / "bundle")
+    assert str(error.value) == (
+        "bundle: found a transformer in safetensors, which numba multiplies; expected a form without numba. Bundle the run with "
+        "--format onnx or openvino."
+    )
