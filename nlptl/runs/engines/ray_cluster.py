@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from nlptl.errors import ConfigError, ProcessError, first_line
@@ -65,8 +65,9 @@ def ray_engine(
     if is_ours:
         _connect(address, workers)
     try:
-        found = _fitting(ray.cluster_resources(), workers, device, say)
-        yield dataclasses.replace(found, is_elsewhere=address is not None or not is_ours)
+        machines = [one["Resources"] for one in ray.nodes() if one["Alive"]]
+        found = fitting(machines, workers, device)
+        yield dataclasses.replace(found, is_elsewhere=address is not None or not is_ours, say=say)
     finally:
         if is_ours:
             ray.shutdown()
@@ -106,14 +107,19 @@ def _unreached(where: str, error: Exception) -> ProcessError:
     )
 
 
-def _fitting(resources: dict[str, float], workers: int | None, device: str, say: Callable[[str], object]) -> RayEngine:
-    """Return the engine that fills a cluster with so many workers: a GPU each where they compute on GPUs, else cores."""
-    cores, gpus = max(1, int(resources.get("CPU", 1))), int(resources.get("GPU", 0))
+def fitting(machines: Sequence[Mapping[str, float]], workers: int | None, device: str) -> RayEngine:
+    """Return the engine that fills a cluster with so many workers: a GPU each where they compute on GPUs, else cores.
+
+    `machines` holds the resources of each. A worker has no more cores than the smallest one. Raises ConfigError where no
+    machine has a GPU that is asked for.
+    """
+    cores = [int(one["CPU"]) for one in machines if one.get("CPU", 0) >= 1] or [1]  # a head may have none
+    gpus = sum(int(one.get("GPU", 0)) for one in machines)
     if device == "cuda" and not gpus:
         raise ConfigError("--device: found cuda, but no machine of the cluster has a GPU. Give --device cpu.")
     on_gpu = device != "cpu" and gpus > 0
-    count = workers or (gpus if on_gpu else cores)
-    return RayEngine(count, threads=max(1, cores // count), gpus=int(on_gpu), say=say)
+    count = workers or (gpus if on_gpu else sum(cores))
+    return RayEngine(count, threads=max(1, min(sum(cores) // count, *cores)), gpus=int(on_gpu))
 
 
 class _Actor:
