@@ -58,23 +58,23 @@ def test_the_commands_run_in_their_order(root: Path, tmp_path: Path) -> None:
 
 def served(command: list[str], folder: Path, environment: dict[str, str]) -> None:
     """Serve, and collect corrections where the command asks for them."""
-    server = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--port", "0"],
         cwd=folder,
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    try:
-        assert server.stderr is not None
-        begin = time.monotonic()
-        address = None
-        while address is None and time.monotonic() < begin + 120:
-            address = re.search(r"http://[\d.:]+\d", server.stderr.readline())
-        assert address is not None
-        if "--corrections" in command:
-            subprocess.run([sys.executable, "-c", CORRECT, address.group()], check=True, timeout=120)
-    finally:
-        server.send_signal(signal.SIGTERM)
+    ) as server:
+        try:
+            assert server.stderr is not None
+            end = time.monotonic() + 120
+            address = None
+            while address is None and time.monotonic() < end:
+                address = re.search(r"http://[\d.:]+\d", server.stderr.readline())
+            assert address is not None
+            if "--corrections" in command:
+                subprocess.run([sys.executable, "-c", CORRECT, address.group()], check=True, timeout=120)
+        finally:
+            server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
