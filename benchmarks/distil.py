@@ -5,9 +5,9 @@
 DIR holds imdb, ag_news, hahackathon and tweeteval/emotion as JSON lines. In each split the teacher, MiniLM under finetune auto,
 learns 64 rows a label, and labels texts of the pile: those of the unlabelled file and of all other training rows, without their
 labels. Two students learn these labels, by words (skip-gram on the pile) and by n-grams; beside them word vectors learn the
-labelled rows alone. All are scored on the same test rows. The speed is that of a student on 200,000 tweets, by `nlptl predict`
-from file to file and by predict_proba. Each split is kept in runs/benchmarks/distil.jsonl, and the labels of its pile as they come, so that an
-interrupted benchmark goes on. Writes benchmarks/results/distil.json. About two hours on two cores.
+labelled rows alone. All are scored on the same test rows. The speed is that of word vectors on 200,000 tweets, by `nlptl
+predict` from file to file and by predict_proba. Each split is kept in runs/benchmarks/distil.jsonl, and the labels of its pile
+as they come, so that an interrupted benchmark goes on. Writes benchmarks/results/distil.json. About two hours on two cores.
 """
 
 from __future__ import annotations

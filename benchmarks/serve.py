@@ -172,14 +172,14 @@ def requests_of(
 def measure(server: Server, kept: arms.Kept, texts: Sequence[str], seconds: float, *, tiny: bool) -> None:
     """Put all loads on a server that have not been measured."""
     is_static = "word vectors" in server.name
+    poisson = {"kind": "open", "connections": 32, "seconds": seconds}
     wanted: list[tuple[str, dict[str, Any], int]] = [
         ("singles", {"kind": "closed", "connections": 32, "seconds": seconds}, 1),
-        ("singles at half load", {"kind": "open", "seconds": seconds, "share": 0.5}, 1),
+        ("singles at half load", {**poisson, "share": 0.5}, 1),
         ("batches of 64", {"kind": "closed", "connections": 8, "seconds": seconds}, 64),
         ("crowd", {"kind": "crowd", "clients": 100 if tiny else 1_000, "turns": 5}, 1),
-        *((f"attack: {name}", {"kind": "open", "seconds": seconds, "share": 0.25, "attack": name}, 1)
-          for name in ATTACKS if is_static),
-        *[("kill -9 of a worker", {"kind": "open", "seconds": seconds, "share": 0.25, "kill": True}, 1)] * is_static,
+        *((f"attack: {name}", {**poisson, "share": 0.25, "attack": name}, 1) for name in ATTACKS if is_static),
+        *[("kill -9 of a worker", {**poisson, "share": 0.25, "kill": True}, 1)] * is_static,
     ]  # fmt: skip
     left = [one for one in wanted if kept.find(server.name, one[0]) is None]
     if not left:

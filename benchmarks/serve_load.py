@@ -147,14 +147,13 @@ async def closed(address: tuple[str, int], bodies: Sequence[bytes], plan: dict[s
 
 async def open_loop(address: tuple[str, int], bodies: Sequence[bytes], plan: dict[str, Any]) -> Outcome:
     """Ask at the times of a Poisson process, whether or not earlier answers are there. Time counts from then on."""
-    requests, outcome, free = [request_of(body) for body in bodies], Outcome(), list[Connection]()
+    requests, outcome = [request_of(body) for body in bodies], Outcome()
     draw, tasks = random.Random(plan["seed"]), set[asyncio.Task[None]]()
+    free = await asyncio.gather(*(connected(address) for _ in range(plan["connections"])))
 
     async def one(number: int, due: float) -> None:
         try:
-            connection = free.pop() if free else await connected(address)
-            while not connection.is_open:
-                connection = free.pop() if free else await connected(address)
+            connection = await from_pool()
             status, body = await connection.ask(requests[number])
         except OSError:
             outcome.lost += 1
@@ -162,6 +161,15 @@ async def open_loop(address: tuple[str, int], bodies: Sequence[bytes], plan: dic
         outcome.took(number, status, body, time.perf_counter() - due)
         if connection.is_open:
             free.append(connection)
+
+    async def from_pool() -> Connection:
+        """Return one of the free connections, any, or a new one: clients are of all workers."""
+        while free:
+            place = draw.randrange(len(free))
+            free[place], free[-1] = free[-1], free[place]
+            if (connection := free.pop()).is_open:
+                return connection
+        return await connected(address)
 
     began = due = outcome.began = time.perf_counter()
     for count in range(10**9):
@@ -174,6 +182,8 @@ async def open_loop(address: tuple[str, int], bodies: Sequence[bytes], plan: dic
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
+    for connection in free:
+        connection.close()
     return outcome
 
 

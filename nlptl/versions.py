@@ -86,6 +86,12 @@ def version_folder(run: Path, number: int) -> Path:
     return run if number == 1 else run / FOLDER / str(number)
 
 
+def run_of_version(folder: Path) -> Path:
+    """Return the run of a folder that is one of its versions; any other folder itself."""
+    above = folder.resolve().parent
+    return above.parent if above.name == FOLDER and is_run(above.parent) else folder
+
+
 def current_run(run: Path) -> Path:
     """Return the folder of the version in use; `run` itself where it has version 1 alone, or is no run.
 

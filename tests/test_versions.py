@@ -16,6 +16,7 @@ from nlptl.versions import (
     artifact_in_use,
     classifier_digest,
     current_run,
+    run_of_version,
     version_folder,
 )
 from tests.published import refusal, write_hello
@@ -59,6 +60,12 @@ def test_the_version_in_use_stands_for_the_run(run: Path) -> None:
     assert found is not None
     RunVersions(in_use=1, versions=found.versions).write(run)
     assert artifact_in_use(run) == run / "1-skipgram"
+
+
+def test_the_run_of_a_version_is_found(run: Path, tmp_path: Path) -> None:
+    assert run_of_version(run / "versions" / "2") == run
+    assert run_of_version(run) == run
+    assert run_of_version(tmp_path / "versions" / "2") == tmp_path / "versions" / "2"
 
 
 def test_a_digest_tells_classifiers_apart(tmp_path: Path) -> None:

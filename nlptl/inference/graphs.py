@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 GROUP_SIZE = 128  # numbers of a token that share a scale where OpenVINO rounds them to int8
 
 Floats = NDArray[np.float32]
+WITHOUT_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "1")
+"""Variable by which ONNX Runtime keeps no device number and sends nothing to its maker; it reads it when it is loaded."""
 
 
 class TokenGraph(Protocol):
@@ -58,6 +60,7 @@ class OnnxGraph:
     """Graph that ONNX Runtime computes, each call on one thread."""
 
     def __init__(self, path: Path, settings: ExportSettings) -> None:
+        os.environ.setdefault(*WITHOUT_TELEMETRY)
         try:
             import onnxruntime
         except ImportError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nlptl.errors import ConfigError
+from nlptl.interfaces.completion import complete_runs
 from nlptl.interfaces.door import at_the_command_line
 from nlptl.interfaces.options import (
     DeviceOption,
@@ -22,9 +23,10 @@ from nlptl.interfaces.options import (
     QuotingOption,
     SheetOption,
     TextColumn,
-    VersionedRunArgument,
+    argument,
     option,
     path_option,
+    run_folder,
 )
 from nlptl.interfaces.reading_options import ReadingOptions
 from nlptl.interfaces.terminal import print_exactly, remark, tell
@@ -45,7 +47,16 @@ MAX_SHOWN_WORDS, MAX_WATCHES, MAX_WORD = 5, 6, 24
 
 
 def monitor(
-    run: VersionedRunArgument,
+    run: Annotated[
+        Path,
+        argument(
+            metavar="RUN",
+            callback=run_folder,
+            readable=False,
+            help="The folder of a run or of a classifier alone.",
+            autocompletion=complete_runs,
+        ),
+    ],
     file: Annotated[Path, path_option(help="Watch these new texts: .csv, .jsonl and others.")],
     text_column: TextColumn = None,
     label_column: Annotated[

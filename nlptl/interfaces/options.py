@@ -66,18 +66,17 @@ def run_in_use(parameter: typer.CallbackParam, path: Path) -> Path:
     return current_run(run_folder(parameter, path))
 
 
-def versioned_run(parameter: typer.CallbackParam, path: Path) -> Path:
+def refreshable_run(parameter: typer.CallbackParam, path: Path) -> Path:
     """Return the folder of a run that has versions. Raises ConfigError for a version, and for a folder that is no run."""
     from nlptl.artifact import is_run
     from nlptl.runs.folder import whole_run
-    from nlptl.versions import FOLDER
+    from nlptl.versions import run_of_version
 
     found = whole_run(run_folder(parameter, path))
     if not is_run(found):
         raise ConfigError(f"RUN: {found} is no run; expected the folder of a run, which holds pipeline.yaml. Give one.")
-    above = Path(os.path.abspath(found)).parent
-    if above.name == FOLDER and is_run(above.parent):
-        run = Path(os.path.relpath(above.parent))
+    if (run := run_of_version(found)) != found:
+        run = Path(os.path.relpath(run))
         raise ConfigError(f"RUN: {found} is a version of the run {run}; expected the run itself. Give {run}.")
     return found
 
@@ -134,7 +133,14 @@ RunArgument = Annotated[
 VersionedRunArgument = Annotated[
     Path,
     argument(
-        metavar="RUN", callback=versioned_run, readable=False, help="The folder of a run with all its versions.",
+        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run with all its versions.",
+        autocompletion=complete_runs,
+    ),
+]  # fmt: skip
+RefreshableRunArgument = Annotated[
+    Path,
+    argument(
+        metavar="RUN", callback=refreshable_run, readable=False, help="The folder of a run with all its versions.",
         autocompletion=complete_runs,
     ),
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from nlptl.interfaces.options import (
     FoundLabelColumn,
     FoundTextColumn,
     QuietOption,
-    VersionedRunArgument,
+    RefreshableRunArgument,
     option,
     usable_paths,
 )
@@ -35,7 +35,7 @@ MAX_MARGIN = 50.0
 
 
 def refresh(
-    run: VersionedRunArgument,
+    run: RefreshableRunArgument,
     labelled: Annotated[
         list[Path],
         option(
@@ -97,7 +97,7 @@ def refresh(
             tell([line], wrap=False)  # a command stays on one line, to be copied
 
 
-def versions(run: VersionedRunArgument) -> None:
+def versions(run: RefreshableRunArgument) -> None:
     """List the versions of a run, and which one is in use."""
     from nlptl.runs.refresh.version_list import versions_of
 
@@ -107,7 +107,7 @@ def versions(run: VersionedRunArgument) -> None:
 
 
 def rollback(
-    run: VersionedRunArgument,
+    run: RefreshableRunArgument,
     to: Annotated[int | None, option(metavar="N", help="Use version N. Default: the one before that in use.")] = None,
 ) -> None:
     """Use another version of a run again, at once."""

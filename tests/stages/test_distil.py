@@ -172,6 +172,23 @@ def test_a_transformer_before_a_file_is_refused(reviews: TextData, tmp_path: Pat
     )
 
 
+@pytest.mark.parametrize("student", [VECTORS, {**VECTORS, "compact": True}, {"kind": "ngrams"}])
+def test_several_labels_of_a_text(student: dict[str, Any]) -> None:
+    words = {"rain": ["weather"], "goal": ["sport"], "rain goal": ["weather", "sport"], "tea": []}
+    texts = [f"{word} number{number}" for number in range(30) for word in words]
+    labels = [own for _ in range(30) for own in words.values()]
+    data = TextData(unlabelled=texts[40:], labelled=(texts[:40], labels[:40]))
+    encoder = run(SkipGram(dim=8, epochs=5, min_count=1), None, data)
+    teacher = run(
+        FineTune(update={"method": "full", "l2": 0.01, "epochs": 20}), run(ClassificationHead(), encoder, data), data
+    )
+    made = run(Distil(student=student), teacher, data)
+    assert made.multi_label
+    assert made.head.thresholds == teacher.head.thresholds
+    own, theirs = made.predict(texts), teacher.predict(texts)
+    assert sum(one == other for one, other in zip(own, theirs, strict=True)) >= 0.9 * len(texts)
+
+
 def test_folded_vectors_are_those_of_the_pooling(fresh: TextClassifier, reviews: TextData) -> None:
     assert fresh.encoder.pooling.mode == "sif"
     texts = reviews.labelled.texts() if reviews.labelled else []

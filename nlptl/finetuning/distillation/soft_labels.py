@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.training.checkpoints import Checkpoints
 
-PART_TEXTS = 1_000  # labelled between two checks whether a checkpoint is due
+PART_TEXTS = 256  # labelled between two checks whether a checkpoint is due
 
 Floats = NDArray[np.float64]
 
@@ -36,18 +36,19 @@ def labelled_by(teacher: TextClassifier, texts: Sequence[str], context: RunConte
     """Return the teacher's probabilities of texts. A run that was killed goes on after its last checkpoint."""
     kept = context.checkpoints("soft_labels")
     parts = [found] if (found := _read(kept, most=len(texts), width=len(teacher.labels))) is not None else []
-    done = sum(map(len, parts))
-    seconds, before = 0.0, done
-    with context.progress.task("labelling the pile", total=len(texts), unit="texts") as task:
-        task.advance(done)
-        while done < len(texts):
-            begin = time.perf_counter()
-            parts.append(teacher.probabilities(texts[done : done + PART_TEXTS], after_batch=task.advance))
-            seconds += time.perf_counter() - begin
-            done += len(parts[-1])
-            if kept is not None:
-                _keep(kept, parts, done, last=done == len(texts))
-    rate = (done - before) / seconds if done > before else None
+    before = sum(map(len, parts))
+    if before:
+        context.progress.say(f"{before:,} of {len(texts):,} texts of the pile were labelled before the stop.")
+    seconds = 0.0
+    if before < len(texts):
+        with context.progress.task("labelling the pile", total=len(texts) - before, unit="texts") as task:
+            for start in range(before, len(texts), PART_TEXTS):
+                begin = time.perf_counter()
+                parts.append(teacher.probabilities(texts[start : start + PART_TEXTS], after_batch=task.advance))
+                seconds += time.perf_counter() - begin
+                if kept is not None:
+                    _keep(kept, parts, last=start + PART_TEXTS >= len(texts))
+    rate = (len(texts) - before) / seconds if seconds else None
     return SoftLabels(np.concatenate([np.zeros((0, len(teacher.labels))), *parts]), rate)
 
 
@@ -63,11 +64,11 @@ def softened(probabilities: Floats, temperature: float, *, multi_label: bool) ->
     return shares
 
 
-def _keep(kept: Checkpoints, parts: Sequence[Floats], done: int, *, last: bool) -> None:
+def _keep(kept: Checkpoints, parts: Sequence[Floats], *, last: bool) -> None:
+    done = sum(map(len, parts))
+    state = {"texts": done}
     kept.keep(
-        done // PART_TEXTS,
-        lambda: ({"probabilities": torch.from_numpy(np.concatenate(parts))}, {"texts": done}),
-        last=last,
+        -(-done // PART_TEXTS), lambda: ({"probabilities": torch.from_numpy(np.concatenate(parts))}, state), last=last
     )
 
 

@@ -67,11 +67,11 @@ class StudentFigures:
 
     def sentence(self) -> str:
         """Tell the figures."""
-        made, agree = self.made, self.made.agreement.told(".1f", 100)
+        made, agree = self.made, self.made.agreement
         rate, size = self.teacher_texts_per_second, self.teacher_megabytes
         beside, larger = f" (the teacher {rate:,.0f})" if rate else "", f" (the teacher {size:,.1f})" if size else ""
         return (
             f"The student learnt the teacher's labels of {made.learnt:,} texts. Of {len(made.held_out):,} others it labels "
-            f"{agree} % as the teacher does. It reads {self.texts_per_second:,.0f} texts a second{beside} and takes "
-            f"{self.megabytes:,.1f} MB{larger}."
+            f"{100 * agree.value:.1f} % [{100 * agree.low:.1f}, {100 * agree.high:.1f}] as the teacher does. It reads "
+            f"{self.texts_per_second:,.0f} texts a second{beside} and takes {self.megabytes:,.1f} MB{larger}."
         )

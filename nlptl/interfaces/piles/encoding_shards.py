@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.artifact import read_manifest
-from nlptl.inference.loading import load_without_torch
+from nlptl.artifact import read_manifest, read_published
+from nlptl.inference.loading import reader_of
 from nlptl.interfaces.piles.kept_tables import kept_arrays, kept_schema
 from nlptl.interfaces.piles.part_files import write_blocks, write_tables, write_vectors
 from nlptl.interfaces.piles.parts import Receipt
@@ -50,9 +50,10 @@ class EncodeShards(ShardJob):
 
     def _encoder(self, folder: Path) -> tuple[Encode, int]:
         """Return what encodes texts, and the width of the vectors: without torch where that can be, which is faster."""
-        is_classifier = read_manifest(folder).kind == "classifier"
-        if self.precision == "float32" and is_classifier and (found := load_without_torch(folder)) is not None:
-            return found.encoder.encode, found.encoder.dim
+        read = reader_of(folder) if read_manifest(folder).kind == "classifier" else None
+        if read is not None and self.precision == "float32":
+            found = read_published(folder, read).encoder
+            return found.encode, found.dim
         from nlptl.context import RunContext
         from nlptl.models.encoder import Encoder
 

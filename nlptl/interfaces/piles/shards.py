@@ -103,7 +103,7 @@ def cut(place: Place, settings: DataSettings, *, shard_rows: int = SHARD_ROWS, w
             files.append(_File(one, (), None))
     _check_same_columns(files)
     shards = tuple(replace(shard, number=number) for number, shard in enumerate(_shards(files, shard_rows)))
-    types = None if any(one.types is None for one in files) else files[0].types
+    types = None if any(one.types is None for one in files) else _types(files)
     names = tuple(dict.fromkeys(name for one in files for name in one.names))
     return Pile(shards, names, types, tuple(dict.fromkeys(remark for one in files for remark in one.remarks)))
 
@@ -154,12 +154,30 @@ def _check_same_columns(files: Sequence[_File]) -> None:
                 "needs the same in every file. Take it out, or write it again."
             )
         ours, theirs = other.types or {}, first.types or {}
-        changed = next((name for name in theirs if name in ours and ours[name] != theirs[name]), None)
+        changed = next((name for name in theirs if name in ours and not _are_alike(ours[name], theirs[name])), None)
         if changed is not None:
             raise DataError(
                 f"{here}: the column {changed!r} is of the type {ours[changed]}, but in {there} it is {theirs[changed]}; a pile "
                 "needs the same in every file. Write it again."
             )
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    """Return whether values of two Arrow types go into one column: a file without a value has the type null."""
+    import pyarrow as pa
+
+    texts = (pa.string(), pa.large_string())
+    return one == other or pa.null() in (one, other) or (one in texts and other in texts)
+
+
+def _types(files: Sequence[_File]) -> Mapping[str, Any]:
+    """Return the type of each column, as the first file has it that has a value there."""
+    import pyarrow as pa
+
+    found = dict[str, Any]()
+    for one in files:
+        found |= {name: kind for name, kind in (one.types or {}).items() if found.get(name, pa.null()) == pa.null()}
+    return found
 
 
 def _shards(files: Iterable[_File], most: int) -> Iterator[Shard]:

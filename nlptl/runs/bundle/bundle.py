@@ -21,7 +21,7 @@ from nlptl.runs.bundle.bundle_files import CODE, MODEL, SCRIPT, BundledModel, me
 from nlptl.runs.bundle.requirements import installed_megabytes
 from nlptl.runs.bundle.self_check import check_bundle, checked_texts
 from nlptl.runs.bundle.wheel_file import module_name, pack_wheel, stage_wheel, wheel_name
-from nlptl.versions import artifact_in_use
+from nlptl.versions import artifact_in_use, run_of_version
 
 Form = Literal["folder", "wheel"]
 
@@ -126,6 +126,6 @@ def _without_torch(
 
 def _name_of(run: Path) -> str:
     """Return the name of a bundle after its run, of which a stage may have been given."""
-    folder = run.resolve()
+    folder = run_of_version(run).resolve()
     whole = folder.parent if artifact.is_run(folder.parent) else folder
     return re.sub(r"[^A-Za-z0-9]+", "-", whole.name).strip("-") or "classifier"

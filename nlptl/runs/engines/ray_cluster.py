@@ -6,7 +6,9 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+import re
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from nlptl.errors import ConfigError, ProcessError, first_line
@@ -14,7 +16,10 @@ from nlptl.runs.engines.dispatch import Lost, dispatched
 from nlptl.runs.engines.engine import Job, Work
 from nlptl.runs.engines.threads import usable_cores, use_threads
 
+REACHED_WITHIN = 10.0  # seconds
 WITHOUT_ROOM = 30.0  # seconds without a worker after which a person is told
+
+_HOST_AND_PORT = re.compile(r"(?:ray://)?([^:/\s]+):([0-9]{1,5})")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -60,8 +65,9 @@ def ray_engine(
     if is_ours:
         _connect(address, workers)
     try:
-        found = _fitting(ray.cluster_resources(), workers, device, say)
-        yield dataclasses.replace(found, is_elsewhere=address is not None or not is_ours)
+        machines = [one["Resources"] for one in ray.nodes() if one["Alive"]]
+        found = fitting(machines, workers, device)
+        yield dataclasses.replace(found, is_elsewhere=address is not None or not is_ours, say=say)
     finally:
         if is_ours:
             ray.shutdown()
@@ -70,8 +76,9 @@ def ray_engine(
 def _connect(address: str | None, workers: int | None) -> None:
     import ray
 
-    where = address or "a cluster on this machine"
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is not None:
+        check_reached(address)
     try:
         if address is None:
             cores = max(usable_cores(), workers or 1)
@@ -79,20 +86,40 @@ def _connect(address: str | None, workers: int | None) -> None:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise ProcessError(
-            f"--address: {where} cannot be reached ({first_line(error)}); expected a running Ray cluster of the same Python "
-            "and ray. Check it with `ray status`, or leave --address out."
-        ) from None
+        raise _unreached(address or "a cluster on this machine", error) from None
 
 
-def _fitting(resources: dict[str, float], workers: int | None, device: str, say: Callable[[str], object]) -> RayEngine:
-    """Return the engine that fills a cluster with so many workers: a GPU each where they compute on GPUs, else cores."""
-    cores, gpus = max(1, int(resources.get("CPU", 1))), int(resources.get("GPU", 0))
+def check_reached(address: str) -> None:
+    """Raise ProcessError where nobody listens at HOST:PORT, which Ray itself would try for minutes."""
+    found = _HOST_AND_PORT.fullmatch(address)
+    if found is None:  # such as auto
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=REACHED_WITHIN).close()
+    except OSError as error:
+        raise _unreached(address, error) from None
+
+
+def _unreached(where: str, error: Exception) -> ProcessError:
+    return ProcessError(
+        f"--address: {where} cannot be reached ({first_line(error)}); expected a running Ray cluster of the same Python and ray. "
+        "Check it with `ray status`, or leave --address out."
+    )
+
+
+def fitting(machines: Sequence[Mapping[str, float]], workers: int | None, device: str) -> RayEngine:
+    """Return the engine that fills a cluster with so many workers: a GPU each where they compute on GPUs, else cores.
+
+    `machines` holds the resources of each. A worker has no more cores than the smallest one. Raises ConfigError where no
+    machine has a GPU that is asked for.
+    """
+    cores = [int(one["CPU"]) for one in machines if one.get("CPU", 0) >= 1] or [1]  # a head may have none
+    gpus = sum(int(one.get("GPU", 0)) for one in machines)
     if device == "cuda" and not gpus:
         raise ConfigError("--device: found cuda, but no machine of the cluster has a GPU. Give --device cpu.")
     on_gpu = device != "cpu" and gpus > 0
-    count = workers or (gpus if on_gpu else cores)
-    return RayEngine(count, threads=max(1, cores // count), gpus=int(on_gpu), say=say)
+    count = workers or (gpus if on_gpu else sum(cores))
+    return RayEngine(count, threads=max(1, min(sum(cores) // count, *cores)), gpus=int(on_gpu))
 
 
 class _Actor:

@@ -147,6 +147,6 @@ def _settling(found: TextDifference, texts: int, *, margin: float, per_label: fl
     wanted = math.inf if room <= 0 else texts * (Z_ONE_SIDED * found.error / room) ** 2
     more = (wanted - texts) / per_label
     if more > MAX_TOLD:
-        return "More labels of this kind are not expected to settle it: the new version is about as much worse as is permitted."
+        return "More labels of this kind are not expected to settle it: the difference is near what is permitted, or beyond."
     count = max(10, math.ceil(more / 10) * 10)
     return f"About {count:,} more labels might settle it, if the difference stays as it is."

@@ -13,12 +13,20 @@ import pytest
 from nlptl.context import RunContext
 from nlptl.finetuning.distillation import soft_labels
 from nlptl.finetuning.distillation.soft_labels import labelled_by, softened
+from nlptl.progress import SilentProgress
 
 TEXTS = [f"text {number}" for number in range(25)]
 
 
 class Killed(Exception):
     """Stands for a kill."""
+
+
+class SpokenProgress(SilentProgress):
+    """Progress that keeps what is said."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.say = said.append  # type: ignore[method-assign]
 
 
 def teacher(fails_at: int | None = None) -> Any:
@@ -41,8 +49,10 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
     context = RunContext(device="cpu", checkpoint_folder=tmp_path, run_identity="one", checkpoint_every_steps=1)
     with pytest.raises(Killed):
         labelled_by(teacher(fails_at=20), TEXTS, context)
-    second = teacher()
-    found = labelled_by(second, TEXTS, context)
+    second, said = teacher(), list[str]()
+    watched = dataclasses.replace(context, progress=SpokenProgress(said))
+    found = labelled_by(second, TEXTS, watched)
+    assert said == ["20 of 25 texts of the pile were labelled before the stop."]
     assert second.read == TEXTS[20:]
     np.testing.assert_array_equal(found.probabilities, labelled_by(teacher(), TEXTS, RunContext()).probabilities)
     assert found.texts_per_second is not None

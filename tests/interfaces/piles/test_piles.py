@@ -16,11 +16,11 @@ import pytest
 
 from nlptl.data import DataSettings
 from nlptl.errors import ConfigError, DataError
-from nlptl.inference.array_classifier import ArrayClassifier
 from nlptl.interfaces.piles.places import Place
 from nlptl.interfaces.piles.shard_rows import PileReading, Shard
 from nlptl.interfaces.piles.shards import cut
 from nlptl.interfaces.prediction_input import WithoutText
+from nlptl.interfaces.predictors import load_predictor
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from tests.conftest import small_reviews
@@ -188,24 +188,24 @@ def test_rows_without_a_text_are_refused_left_out_or_left_empty(
 def test_a_text_that_makes_a_failure_is_told_by_its_row_and_the_rest_goes_on_later(
     pile: Path, small_classifier: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, calls = ArrayClassifier.probabilities, list[int]()
+    kind = type(load_predictor(small_classifier))
+    whole = kind.probabilities
 
-    def fragile(self: ArrayClassifier, texts: Any, **settings: Any) -> Any:
-        calls.append(len(texts))
+    def fragile(self: Any, texts: Any, **settings: Any) -> Any:
         if TEXTS[17] in texts:
             raise ValueError("a text that no tokenizer takes\nand more")
         return whole(self, texts, **settings)
 
     out = pile.parent / "labels"
     command = ("predict", small_classifier, "--file", pile, "--out", out, "--shard-rows", "6", "-q")
-    monkeypatch.setattr(ArrayClassifier, "probabilities", fragile)
+    monkeypatch.setattr(kind, "probabilities", fragile)
     code, _, err = shell(*command)
     assert code == 2
     assert " ".join(err.split()) == (
         f"{pile}/day/b.parquet, row 3: the text cannot be read (ValueError: a text that no tokenizer takes); expected one that "
         "the model reads. Remove the row, or change its text."
     )
-    monkeypatch.setattr(ArrayClassifier, "probabilities", whole)
+    monkeypatch.setattr(kind, "probabilities", whole)
     finished = {path: path.stat().st_mtime_ns for path in out.glob("part-*")}
     assert len(finished) == 3
     code, _, err = shell(*command[:-1])
@@ -213,7 +213,7 @@ def test_a_text_that_makes_a_failure_is_told_by_its_row_and_the_rest_goes_on_lat
     assert err.splitlines()[0] == "3 of 5 shards are finished and kept."
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert [row["text"] for row in rows_of(out)] == TEXTS
-    monkeypatch.setattr(ArrayClassifier, "probabilities", fragile)  # nothing is predicted again
+    monkeypatch.setattr(kind, "probabilities", fragile)  # nothing is predicted again
     assert shell(*command[:-1])[2].splitlines()[0] == "5 of 5 shards are finished and kept."
 
 
@@ -273,6 +273,21 @@ def test_an_encoder_alone_encodes_too(pile: Path, small_classifier: Path, shell:
     out = pile.parent / "v.npy"
     assert shell("encode", pile.parent / "encoder", "--file", pile, "-q", "--out", out) == (0, "", "")
     np.testing.assert_allclose(np.load(out), encoder.encode(TEXTS), rtol=0, atol=1e-6)
+
+
+def test_a_file_without_a_value_fits_any_other(tmp_path: Path, small_classifier: Path, shell: Shell) -> None:
+    pile = tmp_path / "pile"
+    pile.mkdir()
+    none = pa.nulls(1)
+    pq.write_table(pa.table({"text": ["good film"], "id": none, "mark": none}), pile / "a.parquet")
+    pq.write_table(
+        pa.table({"text": pa.array(["bad film"], pa.large_string()), "id": [7], "mark": none}), pile / "b.parquet"
+    )
+    pq.write_table(pa.table({"text": pa.nulls(0), "id": pa.nulls(0), "mark": pa.nulls(0)}), pile / "c.parquet")
+    assert shell("predict", small_classifier, "--file", pile, "--keep", "-q", "--out", tmp_path / "out") == (0, "", "")
+    found = pq.read_table(tmp_path / "out")
+    assert found["id"].to_pylist() == [None, 7]
+    assert found["label"].to_pylist() == ["positive", "negative"]
 
 
 def test_addresses_are_read_and_written(pile: Path, table: Path, small_classifier: Path, shell: Shell) -> None:

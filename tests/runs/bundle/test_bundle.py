@@ -253,6 +253,23 @@ def test_a_bundle_serves_without_torch(bundled: Path, classifier: Path, tmp_path
         assert set(found["set"]) <= {"negative", "positive"}
 
 
+def test_an_export_is_bundled_and_its_runtime_tells_nobody(tmp_path: Path) -> None:
+    classifier = classifier_of(tiny_encoder("bert"))
+    made = bundle_run(exported(classifier, tmp_path / "tiny"), tmp_path / "bundle")
+    names = [line.partition("  #")[0] for line in (made.path / "requirements.txt").read_text().splitlines()]
+    assert "onnxruntime>=1.24" in names
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    done = subprocess.run(
+        [sys.executable, str(made.path / "run.py"), "predict", TEXT], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env={**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1] == f"{TEXT},{classifier.predict([TEXT])[0]}"
+    assert [*home.rglob("*")] == [], "ONNX Runtime would keep a number of the device here, and send it"
+
+
 def test_a_transformer_for_numba_is_refused(tmp_path: Path) -> None:
     folder = exported(classifier_of(tiny_encoder("bert")), tmp_path / "export", format="safetensors", precision="int8")
     with pytest.raises(ConfigError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from nlptl.runs.engines.choice import EngineChoice
 from nlptl.runs.engines.dispatch import Lost, dispatched
 from nlptl.runs.engines.engine import LocalEngine, Work
 from nlptl.runs.engines.processes import ProcessEngine
+from nlptl.runs.engines.ray_cluster import RayEngine, check_reached, fitting
 from tests.runs.engines.jobs import Square
 
 
@@ -125,3 +127,37 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch)
     assert str(caught.value) == (
         "--engine ray: the package ray is not installed; expected it. Install nlptl[ray], or use --engine processes."
     )
+
+
+def test_an_address_at_which_nobody_listens_is_told_at_once() -> None:
+    check_reached("auto")
+    with pytest.raises(ProcessError) as caught:
+        check_reached("127.0.0.1:6399")
+    assert str(caught.value) == (
+        "--address: 127.0.0.1:6399 cannot be reached (a test tried to reach ('127.0.0.1', 6399)); expected a running Ray cluster "
+        "of the same Python and ray. Check it with `ray status`, or leave --address out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("machines", "workers", "device", "engine"),
+    [
+        ([{"CPU": 16.0}, {"CPU": 8.0}], None, "auto", RayEngine(24, threads=1)),
+        ([{"CPU": 16.0}, {"CPU": 8.0}], 6, "cpu", RayEngine(6, threads=4)),
+        ([{"CPU": 16.0}, {"CPU": 8.0}], 1, "cpu", RayEngine(1, threads=8)),
+        ([{"CPU": 2.0}], 8, "cpu", RayEngine(8, threads=1)),
+        ([{}, {"CPU": 16.0}], 2, "cpu", RayEngine(2, threads=8)),
+        ([{"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0, "GPU": 2.0}], None, "auto", RayEngine(4, threads=8, gpus=1)),
+        ([{"CPU": 16.0, "GPU": 2.0}], None, "cpu", RayEngine(16, threads=1)),
+    ],
+)
+def test_workers_share_the_cores_of_a_cluster(
+    machines: list[dict[str, float]], workers: int | None, device: str, engine: RayEngine
+) -> None:
+    assert dataclasses.replace(fitting(machines, workers, device), say=engine.say) == engine
+
+
+def test_a_gpu_that_no_machine_has_is_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        fitting([{"CPU": 2.0}], None, "cuda")
+    assert str(caught.value) == "--device: found cuda, but no machine of the cluster has a GPU. Give --device cpu."

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from nlptl.config import load_json
+from nlptl.interfaces.server.loaded_model import load_model, stamp_of_run
 from nlptl.results import write_result
+from nlptl.runs.refresh.version_list import roll_back
 from nlptl.versions import RunVersions, current_run
 from tests.interfaces.commands import Shell
 from tests.runs.refresh.conftest import RunCopy
@@ -128,6 +130,16 @@ def test_predict_and_show_follow_the_version_in_use(shell: Shell, copied: RunCop
     before = shell("predict", run, text, "--proba", "-q")[1]
     assert before != now
     assert before == shell("predict", run / "3-finetune", text, "--proba", "-q")[1]
+
+
+def test_a_server_sees_that_another_version_is_in_use(copied: RunCopy) -> None:
+    run = copied("refreshed")
+    before, second = stamp_of_run(run), load_model(run, device="cpu")
+    roll_back(run)
+    first = load_model(run, device="cpu")
+    assert stamp_of_run(run) != before
+    assert (first.folder, second.folder) == (run / "3-finetune", run / "versions" / "2" / "3-finetune")
+    assert first.version != second.version
 
 
 def test_a_folder_of_start_works_as_a_run(shell: Shell, copied: RunCopy) -> None:

@@ -54,7 +54,7 @@ def test_a_small_loss_of_a_part_does_not_outweigh_a_gain() -> None:
 def test_a_version_that_is_about_as_bad_as_the_margin_is_not_settled_by_more_labels() -> None:
     found = decision(texts("new", gained=0, lost=2, same=96))
     assert found.settle == (
-        "More labels of this kind are not expected to settle it: the new version is about as much worse as is permitted."
+        "More labels of this kind are not expected to settle it: the difference is near what is permitted, or beyond."
     )
 
 

@@ -23,8 +23,8 @@ from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.refresh import screening
 from nlptl.runs.refresh.outcome import RefreshOutcome
 from nlptl.runs.refresh.refresh import KnownAlready, Refresh, RefreshRequest
-from nlptl.runs.refresh.version_list import roll_back
-from nlptl.versions import RunVersions, current_run
+from nlptl.runs.refresh.version_list import add_version, roll_back
+from nlptl.versions import RunVersion, RunVersions, current_run
 from tests.forked import FORKED
 from tests.runs.refresh.conftest import RunCopy
 from tests.runs.refresh.new_rows import Rows, made_run, rows, write, write_corrections
@@ -249,7 +249,6 @@ def test_a_flood_of_one_label_is_doubted_sooner(copied: RunCopy, monkeypatch: py
     assert found.quarantined == {"doubtful label": 4}
     told = (run / "versions" / "2" / "quarantine.csv").read_text(encoding="utf-8")
     assert told.count("There is a flood of rows with the label good.") == 4
-    assert refreshed(copied("untested"), [*flood, *[row for row in some if row[1] == "bad"][6:]]).quarantined == {}
 
 
 def test_two_refreshes_at_once_are_refused(copied: RunCopy) -> None:
@@ -353,12 +352,13 @@ def test_a_rerun_that_changes_the_classifier_is_in_use_again(copied: RunCopy) ->
 
 def test_old_versions_are_removed_where_that_is_asked_for(copied: RunCopy) -> None:
     run = copied("refreshed")
-    refreshed(run, rows(8, seed=61), trust=True, margin=0.0)
-    refreshed(run, rows(8, seed=62), trust=True, margin=0.0, keep=1)
     listed = versions(run)
-    kept = {one.number: not one.removed for one in listed.versions}
-    assert kept[1]
-    assert kept[listed.in_use]
-    assert sum(kept.values()) == 3
-    for number, is_there in kept.items():
-        assert number == 1 or (run / "versions" / str(number) / "3-finetune").is_dir() == is_there
+    others = [RunVersion(number=number, made_from=2) for number in (3, 4)]
+    for one in others:
+        shutil.copytree(run / "versions" / "2", run / "versions" / str(one.number))
+    RunVersions(in_use=2, versions=(*listed.versions, *others)).write(run)
+    add_version(run, RunVersion(number=5, made_from=2, decision="not used"), made_from=2, keep=1)
+    after = versions(run)
+    assert [one.number for one in after.versions if one.removed] == [3, 4]
+    assert [(run / "versions" / str(number)).is_dir() for number in (2, 3, 4)] == [True, False, False]
+    assert after.in_use == 2
