@@ -35,7 +35,7 @@ from nlptl.inference.int8.vectors import (
 from nlptl.training.compiled import kept_njit
 
 LEAST = np.float32(1e-12)  # largest number of a row, at least
-MOST = np.float32(127)  # of int8
+MOST, MOST_UNSIGNED = np.float32(127), np.float32(255)  # of a byte
 FAR = np.float32(-1e30)  # score of a place without a token
 Array = Any
 
@@ -51,7 +51,10 @@ def round_rows(rows: Array, out: Array, scales: Array) -> None:
 
 @kept_njit(nogil=True)
 def activate_rows(rows: Array, kind: int, out: Array, scales: Array) -> None:
-    """Apply an activation, 0 for GELU, 1 for its form with tanh, 2 for ReLU, to rows (N, K), and round them to bytes."""
+    """Apply an activation, 0 for GELU, 1 for its form with tanh, 2 for ReLU, to rows (N, K), and round them to bytes.
+
+    Results are raised so that none is negative, and 0 stands for the lowest.
+    """
     floats = rows.shape[1]
     for row in range(rows.shape[0]):
         place = rows.ctypes.data + row * rows.strides[0]
@@ -61,7 +64,9 @@ def activate_rows(rows: Array, kind: int, out: Array, scales: Array) -> None:
             most = gelu_tanh(place, floats)
         else:
             most = relu(place, floats)
-        _round_row(place, most, out.ctypes.data + row * out.strides[0], scales, row, floats)
+        size: Any = max(most, LEAST)
+        scales[row] = size / MOST_UNSIGNED
+        rounded(place, MOST_UNSIGNED / size, 0, out.ctypes.data + row * out.strides[0], floats)
 
 
 @kept_njit(nogil=True)
