@@ -74,7 +74,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             "stage: skipgram",
             "stage: skipgarm",
             "p.yaml: stages.0.stage is 'skipgarm', but must be one of skipgram, bert, ngrams, sentence_vectors, "
-            "classification_head, domain_adaptation, finetune. Did you mean 'skipgram'?",
+            "classification_head, domain_adaptation, distil, finetune. Did you mean 'skipgram'?",
         ),
         (
             "stage: finetune",

@@ -170,6 +170,7 @@ RESULTS = (
     *(f"{COMPARISON}.{module}" for module in ("comparison", "comparison_rows", "arm_costs")),
     "nlptl.inference.export_settings",
     "nlptl.versions",
+    "nlptl.runs.monitoring.outcome",
 )
 NUMBERS = [
     (one, name)

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 
 def load_predictor(path: Path, *, device: Device = "auto") -> Predictor:
-    """Read the classifier of a run, a stage or an export. No torch is loaded for an export, word vectors and n-grams."""
+    """Read the classifier of a run, a stage or an export. No torch is loaded for an export, word vectors and n-grams.
+
+    A GPU is torch's; torch also says so where there is none.
+    """
     folder = artifact_in_use(path)
-    found = load_without_torch(folder)
+    found = load_without_torch(folder) if device != "cuda" else None
     if found is not None:
         return found
     from nlptl.context import RunContext

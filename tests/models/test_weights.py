@@ -568,7 +568,7 @@ def test_word_vectors_are_no_transformer(tmp_path: Path) -> None:
 def test_an_encoder_of_a_kind_that_comes_later(folder: Path) -> None:
     change(folder / "encoder.json", token_model="flair")
     assert refusal(folder, error=ArtifactError) == (
-        f"{folder / 'encoder.json'}: token_model is 'flair', but must be one of word_vectors, transformer. The folder is "
+        f"{folder / 'encoder.json'}: token_model is 'flair', but must be one of word_vectors, transformer, exported. The folder is "
         "damaged or of another version. Run the stage again."
     )
 

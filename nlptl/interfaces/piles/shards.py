@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from os.path import isdir
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,8 @@ class _File:
 
 
 def is_pile(path: Path) -> bool:
-    """Return whether a path is a folder of shards, and no folder of texts."""
-    return path.is_dir() and any(bare_name(one).endswith(TABLES) for one in path.rglob("*"))
+    """Return whether a path is a folder of shards, and no folder of texts; a path that cannot be looked at is none."""
+    return isdir(path) and any(bare_name(one).endswith(TABLES) for one in path.rglob("*"))
 
 
 def first_file(file: Path | None) -> Path | None:
