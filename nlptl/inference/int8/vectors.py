@@ -24,6 +24,7 @@ from nlptl.inference.int8.weights import RAISED
 ROWS = 6  # R: 6 by 4 sums of 16 numbers, four weights and one row's bytes fill the 32 registers of AVX-512
 WIDE, NARROW = 64, 32  # columns of a block: of a weight, and of the keys or values of a head
 LANES = 16
+FINER = 254  # parts of a step of rounding, in which its rest is rounded again
 ZERO = 128  # byte that stands for 0 in rows, which are unsigned, as the processor's instruction wants them
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 HAS_DOT = bool(_FEATURES.get("avx512vnni"))  # whether one instruction multiplies and adds 64 bytes
@@ -131,6 +132,27 @@ def rounded(typing: Any, row: Any, factor: Any, zero: Any, out: Any, floats: Any
         return _across(builder, total, builder.add)
 
     return types.int32(types.int64, types.float32, types.int32, types.int64, types.int64), codegen
+
+
+@intrinsic
+def rounded_rest(typing: Any, row: Any, factor: Any, out: Any, floats: Any) -> tuple[Any, Any]:
+    """Write what `rounded` leaves of factor * x, in units of 1 / FINER, as bytes with ZERO for 0."""
+
+    def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
+        row, factor, out, floats = arguments
+        factors = _spread(builder, factor, _FLOATS)
+
+        def step(place: Value, held: Sequence[Value]) -> list[Value]:
+            scaled = builder.fmul(_row(builder, row, place), factors)
+            left = builder.fmul(builder.fsub(scaled, _unary(builder, "rint", scaled)), _constant(FINER))
+            number = builder.add(builder.fptosi(_unary(builder, "rint", left), _INTS), _ints(ZERO))
+            _store(builder, builder.trunc(number, _BYTES), out, builder.udiv(place, _long(4)), 1)
+            return []
+
+        _along(builder, floats, [], step)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float32, types.int64, types.int64), codegen
 
 
 @intrinsic
