@@ -59,7 +59,11 @@ def check_encoder(encoder: Encoder, format: Format, precision: Precision) -> Non
                 "choose --format onnx or openvino."
             )
         check_exportable(encoder.transformer)
-    elif (format, precision) != ("safetensors", "fp32"):
+    elif format == "safetensors" and precision != "fp32":
+        raise ConfigError(
+            f"--precision: found {precision}, but word vectors and n-grams have no products to round; expected fp32. Drop it."
+        )
+    elif format != "safetensors":
         raise ConfigError(
             f"--format: found {format} in {precision}, but word vectors and n-grams have no graph and no products; expected "
             "safetensors in fp32. Add --format safetensors."

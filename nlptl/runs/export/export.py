@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nlptl import artifact
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
-from nlptl.inference.export_settings import ExportSettings, Format, Parity, Precision
+from nlptl.inference.export_settings import ExportSettings, Format, Parity, Precision, is_export
 from nlptl.inference.int8.vectors import HAS_DOT
 from nlptl.inference.loading import reader_of
 from nlptl.inference.predictor import Predictor
@@ -54,6 +54,10 @@ def export_run(
     folder = checked_path(run)
     stage = artifact_in_use(folder)
     manifest = artifact.read_manifest(stage, kind="classifier")
+    if is_export(stage):
+        raise ConfigError(
+            f"RUN: {run} is an export already; expected a run or a stage of one. Export the run that it is of."
+        )
     _check_out(out, force=force)
     classifier = TextClassifier.load(stage)
     classifier.check_trained()

@@ -105,6 +105,17 @@ def test_word_vectors_are_exported_as_arrays(run: Path, tmp_path: Path) -> None:
         "--format: found onnx in int8, but word vectors and n-grams have no graph and no products; expected safetensors in fp32. "
         "Add --format safetensors."
     )
+    with pytest.raises(ConfigError) as error:
+        export_run(run, tmp_path / "small", precision="int8")
+    assert str(error.value) == (
+        "--precision: found int8, but word vectors and n-grams have no products to round; expected fp32. Drop it."
+    )
+    with pytest.raises(ConfigError) as error:
+        export_run(tmp_path / "out", tmp_path / "again")
+    assert str(error.value) == (
+        f"RUN: {tmp_path}/out is an export already; expected a run or a stage of one. Export the run that it is of."
+    )
+    assert {path.name for path in tmp_path.iterdir()} & {"small", "again"} == set()
 
 
 def test_an_export_that_predicts_otherwise_is_not_published(
