@@ -182,8 +182,8 @@ def test_the_verdict_says_no_more_than_is_shown(folder: Path, shell: Shell) -> N
     )
     assert unsure.fell
     assert verdict(unsure).startswith(
-        "Alarm: the accuracy has changed by an estimated -10.0 [-20.0, +1.0] points. The estimate fell beyond chance; labelled texts "
-        "tell whether the accuracy did. Changed: "
+        "Alarm: the accuracy has changed by an estimated -10.0 [-20.0, +1.0] points. The estimate fell beyond chance; "
+        "labelled texts tell whether the accuracy did. Changed: "
     )
     blind = found.model_copy(update={"change": None, "accuracy": None, "held_out": None, "causes": (), "alarm": False})
     assert verdict(blind) == "No change of the texts is shown."
