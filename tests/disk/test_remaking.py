@@ -25,7 +25,7 @@ def faults(folder: Path) -> list[str]:
     found = []
     for damage in (
         lambda: (folder / "a.json").write_text("[]", encoding="utf-8"),
-        lambda: (folder / "a.json").unlink(),
+        (folder / "a.json").unlink,
         lambda: (folder / "manifest.json").write_text("{", encoding="utf-8"),
     ):
         damage()

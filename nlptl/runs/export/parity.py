@@ -50,8 +50,8 @@ def real_texts(run: Path, labels: Sequence[str]) -> RealTexts:
     """
     if not is_run(run):
         raise ConfigError(
-            f"RUN: {run} lies in no run; expected a classifier of one, on whose texts it is compared before it is written. Give the "
-            "run that trained it."
+            f"RUN: {run} lies in no run; expected a classifier of one, on whose texts it is compared before it is written. Give "
+            "the run that trained it."
         )
     data = read_data(run)[1]
     parts = {"test": data.test, "validation": data.validation, "labelled": data.labelled, "source": data.source}
