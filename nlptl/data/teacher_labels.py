@@ -17,12 +17,15 @@ from nlptl.data.columns import names_shown
 from nlptl.data.data_settings import DataSettings, FileSource, LabelCells
 from nlptl.data.load import read_one
 from nlptl.data.row_checks import Origin, RawRows
-from nlptl.data.sources import open_source
+from nlptl.data.sources import OpenedSource, open_source
 from nlptl.data.text_data import LabelSet
 from nlptl.errors import DataError
 from nlptl.faults import shown
 
 Floats = NDArray[np.float64]
+
+ROUNDING = 0.006  # of a probability that was written with two digits
+EMPTY = (None, "")  # cells of a text that the teacher has not labelled
 
 
 class TeacherLabels(FileSource):
@@ -30,7 +33,8 @@ class TeacherLabels(FileSource):
 
     probabilities: dict[str, str] | None = Field(default=None, min_length=2)
     """Column of each label's probability, such as {positive: p_positive, negative: p_negative}. They tell a student more
-    than labels alone. null: the column `label` holds the labels themselves."""
+    than labels alone. Of labels that exclude each other, probabilities whose sum is below 1 are scaled to it. null: the column
+    `label` holds the labels themselves."""
 
     @model_validator(mode="after")
     def _labels_or_probabilities(self) -> TeacherLabels:
@@ -85,7 +89,8 @@ def _hard(
     """Return the texts of the file with 1 for each label that a text has, and 0 elsewhere."""
     cells = LabelCells(separator=separator) if multi_label else None
     reading = DataSettings(empty_text="skip", empty_label="skip", labels=cells)
-    table = read_one(_plain(settings), settings=reading, labelled=True, where=where).table
+    read = read_one(_plain(settings), settings=reading, labelled=True, where=where)
+    table = read.table
     if table.has_label_sets and not multi_label:
         raise DataError(
             f"{where}: the rows of {settings.file} have lists of labels, but the classifier gives a text one label. Write one "
@@ -93,11 +98,11 @@ def _hard(
         )
     names = LabelSet(tuple(labels))
     found = np.zeros((len(table), len(labels)))
-    try:
-        for row, own in enumerate(table.label_sets()):
+    for row, own in enumerate(table.label_sets()):
+        try:
             found[row, names.ids(own)] = 1.0
-    except DataError as error:
-        raise DataError(f"{where}: {settings.file}: {error}") from None
+        except DataError as error:
+            raise DataError(f"{where}: {read.places([row])[0]}: {error}") from None
     return table.texts(), found
 
 
@@ -114,10 +119,15 @@ def _soft(
     texts: list[str] = []
     parts: list[Floats] = []
     for raw in opened.rows():
-        kept = [place for place, text in enumerate(raw.texts) if isinstance(text, str) and text.strip()]
+        with_text = [place for place, text in enumerate(raw.texts) if isinstance(text, str) and text.strip()]
+        cells = _cells(raw, with_text, [columns[label] for label in labels], opened)
+        kept = [place for place in with_text if any(cell not in EMPTY for cell in cells[place].values())]
+        if not kept:
+            continue
+        lines = [raw.lines[place] for place in kept]
         texts += [str(raw.texts[place]) for place in kept]
-        parts.append(_numbers(raw, kept, [columns[label] for label in labels], opened.names, opened.origin))
-        _check_sums(parts[-1], [raw.lines[place] for place in kept], opened.origin, multi_label=multi_label)
+        parts.append(_numbers([cells[place] for place in kept], lines, opened.origin))
+        _check_sums(parts[-1], lines, opened.origin, multi_label=multi_label)
     found = np.concatenate([np.zeros((0, len(labels))), *parts])
     return texts, found if multi_label else found / found.sum(axis=1, keepdims=True)
 
@@ -127,25 +137,38 @@ def _plain(settings: TeacherLabels) -> FileSource:
     return FileSource(**settings.model_dump(exclude={"probabilities"}))
 
 
-def _numbers(raw: RawRows, kept: Sequence[int], columns: Sequence[str], names: Sequence[str], origin: Origin) -> Floats:
-    """Return the numbers of some rows in these columns. Raises DataError for a missing column and for what is no probability."""
+def _cells(
+    raw: RawRows, kept: Sequence[int], columns: Sequence[str], opened: OpenedSource
+) -> dict[int, dict[str, object]]:
+    """Return the cells of these columns in some rows. Raises DataError for a missing column."""
     if raw.records is None:
-        raise DataError(f"{origin.name}: the file has no columns, so no probabilities. Give a .csv or .jsonl file.")
-    found = np.empty((len(kept), len(columns)))
-    for row, place in enumerate(kept):
+        raise DataError(
+            f"{opened.origin.name}: the file has no columns, so no probabilities. Give a .csv or .jsonl file."
+        )
+    found: dict[int, dict[str, object]] = {}
+    for place in kept:
         record = raw.records[place]
-        for number, column in enumerate(columns):
-            if isinstance(record, Mapping):
-                value = record.get(column)
-            elif column in names:
-                value = record[names.index(column)]
-            else:
+        named = record if isinstance(record, Mapping) else dict(zip(opened.names, record, strict=False))
+        for column in columns:
+            if column not in named:
+                at = opened.origin.at(raw.lines[place]) if isinstance(record, Mapping) else opened.origin.name
                 raise DataError(
-                    f"{origin.name}: there is no column {column!r} with probabilities; the columns are {names_shown(names)}."
-                    f"{did_you_mean(column, names)} Correct it."
+                    f"{at}: there is no column {column!r} with probabilities; the columns are {names_shown([*named])}."
+                    f"{did_you_mean(column, named)} Correct it."
                 )
-            found[row, number] = _probability(value, column, origin.at(raw.lines[place]))
+        found[place] = {column: named[column] for column in columns}
     return found
+
+
+def _numbers(rows: Sequence[Mapping[str, object]], lines: Sequence[int], origin: Origin) -> Floats:
+    """Return the cells of rows as numbers. Raises DataError for what is no probability."""
+    return np.array(
+        [
+            [_probability(cell, column, origin.at(line)) for column, cell in row.items()]
+            for row, line in zip(rows, lines, strict=True)
+        ],
+        np.float64,
+    )
 
 
 def _probability(value: object, column: str, at: str) -> float:
@@ -162,10 +185,14 @@ def _probability(value: object, column: str, at: str) -> float:
 
 
 def _check_sums(found: Floats, lines: Sequence[int], origin: Origin, *, multi_label: bool) -> None:
-    """Raise DataError for a text none of whose labels is possible."""
-    empty = np.flatnonzero(found.sum(axis=1) == 0)
-    if len(empty) and not multi_label:
+    """Raise DataError for a text none of whose labels is possible, and for more than one where a text has one."""
+    if multi_label:
+        return
+    sums = found.sum(axis=1)
+    wrong = np.flatnonzero((sums == 0) | (sums > 1 + ROUNDING * max(2, found.shape[1])))
+    if len(wrong):
+        row = int(wrong[0])
+        told = f"sum to {sums[row]:.3g}" if sums[row] else "of all labels are 0"
         raise DataError(
-            f"{origin.at(lines[int(empty[0])])}: the probabilities of all labels are 0; expected numbers that sum to 1. Correct "
-            "the row, or remove it."
+            f"{origin.at(lines[row])}: the probabilities {told}; expected numbers that sum to 1. Correct the row, or remove it."
         )

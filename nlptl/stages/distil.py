@@ -46,7 +46,7 @@ class Distil(Stage):
     teacher: TeacherLabels | None = None
     """File with the labels of another teacher, such as a language model, for texts of data.unlabelled. Then no classifier
     labels the pile, and the one before, over word vectors, is what learns. null: the classifier before labels the pile."""
-    texts: int = Field(default=100_000, ge=1, le=100_000_000)
+    texts: int = Field(default=100_000, ge=20, le=100_000_000)
     """Largest number of texts of the pile, drawn by the seed. More bring the student nearer to its teacher, which takes longer."""
     temperature: float = Field(default=1.0, ge=0.1, le=100)
     """Temperature of the teacher's probabilities. Above 1 the less probable labels count for more, below 1 for less. The
@@ -90,7 +90,8 @@ class Distil(Stage):
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return word vectors under a linear head."""
-        return ExpectedModel("word_vectors", has_token_vectors=not isinstance(self._student, NgramStudent))
+        has_token_vectors = not isinstance(self._student, NgramStudent)
+        return ExpectedModel("word_vectors", has_token_vectors=has_token_vectors, is_trained=True)
 
     def check(self, *, where: str) -> None:
         """Refuse vectors that are missing, and what their engine cannot do."""
@@ -98,7 +99,12 @@ class Distil(Stage):
             self._student.check(where=f"{where}.student")
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
-        """Refuse a student that is not static."""
+        """Refuse a teacher that was never trained, and a student that is not static."""
+        if self.teacher is None and not given.is_trained:
+            raise ConfigError(
+                f"{where}: found a classifier that no stage before trains; expected a trained one, which labels the pile. Put the "
+                "stage finetune before distil, or set teacher."
+            )
         if self._student is None and given.token_model == "transformer":
             raise ConfigError(
                 f"{where}: found a transformer before a stage with `teacher`, where the classifier before is what learns; expected "
@@ -116,7 +122,7 @@ class Distil(Stage):
         if self.teacher is not None:
             self._read_teacher(data, data.label_set.names, where=where)
         else:
-            _check_count(len(data.unlabelled), where=where)
+            _check_count(_distinct(data), where=where)
 
     def remarks(self, data: TextData) -> list[str]:
         """Return that the student's engine needs a GPU which this machine lacks."""
@@ -252,6 +258,15 @@ class Distil(Stage):
         labels = hard_labels([] if labelled is None else labelled.label_sets(), given.labels)
         thresholds = given.head.thresholds
         return Lesson(pile, probabilities, texts, labels, self.temperature, share, given.labels, thresholds)
+
+
+def _distinct(data: TextData) -> int:
+    """Return the number of different texts of the pile that are not labelled; that of all rows where they are surely enough."""
+    assert data.unlabelled is not None
+    if len(data.unlabelled) > SCALED_ON:
+        return len(data.unlabelled)
+    labelled = set() if data.labelled is None else set(data.labelled.texts())
+    return len(set(data.unlabelled.texts()) - labelled)
 
 
 def _check_count(texts: int, *, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -72,6 +73,10 @@ class DomainAdaptation(Stage):
                     f"{where}.{path}.method: found {method.method} over word vectors or n-grams, which have no layers; "
                     "expected none or coral, or a transformer. Choose one, or begin the chain with bert."
                 )
+
+    def expected_model(self, before: ExpectedModel) -> ExpectedModel:
+        """Tell that the head is trained."""
+        return dataclasses.replace(before, is_trained=True)
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
         """Refuse methods that train more layers than the encoder has."""

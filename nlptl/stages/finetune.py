@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -76,6 +77,10 @@ class FineTune(Stage):
         """Refuse a method or a setting that needs layers where there are none."""
         if token_model == "word_vectors":
             self.update.check_words(where=f"{where}.update")
+
+    def expected_model(self, before: ExpectedModel) -> ExpectedModel:
+        """Tell that the head is trained."""
+        return dataclasses.replace(before, is_trained=True)
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
         """Refuse a hidden layer under a method that fits a linear head, and more layers than the encoder has."""

@@ -35,6 +35,7 @@ class ExpectedModel:
     has_token_vectors: bool = True  # which sentence_vectors can pool
     layers: int | None = None  # that its output takes part of; None where only the weights will tell
     hidden: int = 0  # units of the head's hidden layer; 0 for a linear head or no head
+    is_trained: bool = False  # whether a stage has trained the head
 
 
 class Stage(Config, ABC):

@@ -60,9 +60,9 @@ def test_several_labels_of_a_text(tmp_path: Path) -> None:
     ("content", "settings", "told"),
     [
         (
-            "text,label\ngood film,great\n",
+            "text,label\nno label,\ngood film,great\n",
             {},
-            "distil.teacher: FILE: labels: 'great' is none of the labels 'negative', 'positive'. Correct the label.",
+            "distil.teacher: FILE:3: labels: 'great' is none of the labels 'negative', 'positive'. Correct the label.",
         ),
         (
             "text,label\nother,positive\n",
@@ -79,6 +79,11 @@ def test_several_labels_of_a_text(tmp_path: Path) -> None:
             "text,p,n\ngood film,0,0\n",
             {"probabilities": {"positive": "p", "negative": "n"}},
             "FILE:2: the probabilities of all labels are 0; expected numbers that sum to 1. Correct the row, or remove it.",
+        ),
+        (
+            "text,p,n\nbad film,0.1,0.91\ngood film,0.9,0.9\n",
+            {"probabilities": {"positive": "p", "negative": "n"}},
+            "FILE:3: the probabilities sum to 1.8; expected numbers that sum to 1. Correct the row, or remove it.",
         ),
         (
             "text,pp,n\ngood film,1,0\n",
@@ -105,6 +110,27 @@ def test_a_text_file_has_no_probabilities(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(path, probabilities={"positive": "p", "negative": "n"})
     assert str(caught.value) == f"{path}: the file has no columns, so no probabilities. Give a .csv or .jsonl file."
+
+
+def test_a_record_without_the_column(tmp_path: Path) -> None:
+    path = written(tmp_path / "llm.jsonl", '{"text": "good film", "pp": 1, "n": 0}\n')
+    with pytest.raises(DataError) as caught:
+        read(path, probabilities={"positive": "p", "negative": "n"})
+    assert str(caught.value) == (
+        f"{path}:1: there is no column 'p' with probabilities; the columns are 'text', 'pp', 'n'. Did you mean 'pp'? Correct it."
+    )
+
+
+def test_texts_that_the_teacher_left_out(tmp_path: Path) -> None:
+    names = {"positive": "p", "negative": "n"}
+    found = read(written(tmp_path / "llm.csv", "text,p,n\ngood film,,\nbad film,0.1,0.9\n"), probabilities=names)
+    assert found.texts == ["bad film"]
+    records = '{"text": "good film", "p": null, "n": null}\n{"text": "bad film", "p": 0.1, "n": 0.9}\n'
+    assert read(written(tmp_path / "llm.jsonl", records), probabilities=names).texts == ["bad film"]
+    with pytest.raises(DataError, match="none of the 0 texts of"):
+        read(written(tmp_path / "none.csv", "text,p,n\ngood film,,\n"), probabilities=names)
+    with pytest.raises(DataError, match="the column 'p' holds ''; expected a probability"):
+        read(written(tmp_path / "one.csv", "text,p,n\ngood film,,0.5\n"), probabilities=names)
 
 
 def test_labels_or_probabilities() -> None:

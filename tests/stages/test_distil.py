@@ -13,6 +13,7 @@ from nlptl.config import dump_yaml
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
+from nlptl.finetuning.distillation.student_figures import megabytes_shown
 from nlptl.finetuning.distillation.students import WordVectorStudent
 from nlptl.interfaces.text import run_lines
 from nlptl.models.classifier import TextClassifier
@@ -121,7 +122,7 @@ def test_the_identity_follows_the_labels_of_the_file(reviews: TextData, tmp_path
 def test_what_is_refused(fresh: TextClassifier, teacher: TextClassifier, reviews: TextData, tmp_path: Path) -> None:
     path = labelled_file(tmp_path / "llm.jsonl", reviews)
     by_file: dict[str, Any] = {"teacher": {"file": str(path), "label": "llm"}}
-    few = TextData(unlabelled=["one", "two"], labelled=reviews.labelled)
+    few = TextData(unlabelled=["one", "two", "one"], labelled=reviews.labelled)
     hidden = run(ClassificationHead(hidden=3), fresh.encoder, reviews)
     largest = run(ClassificationHead(), run(SentenceVectors(pooling="max"), fresh.encoder, reviews), reviews)
     cases: list[tuple[Distil, TextClassifier, TextData, str]] = [
@@ -170,6 +171,34 @@ def test_a_transformer_before_a_file_is_refused(reviews: TextData, tmp_path: Pat
         "stages.2: found a transformer before a stage with `teacher`, where the classifier before is what learns; expected word "
         "vectors. Begin the chain with skipgram, or set student." in str(caught.value)
     )
+
+
+def test_a_teacher_that_no_stage_trains_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "labelled.csv").write_text("text,label\na,negative\nb,positive\n")
+    with pytest.raises(ConfigError) as caught:
+        Pipeline(
+            data={"unlabelled": str(tmp_path / "pile.txt"), "labelled": str(tmp_path / "labelled.csv")},
+            stages=[{"stage": "skipgram"}, {"stage": "classification_head"}, {"stage": "distil"}],
+        )
+    assert (
+        "stages.2: found a classifier that no stage before trains; expected a trained one, which labels the pile. Put the stage "
+        "finetune before distil, or set teacher." in str(caught.value)
+    )
+
+
+def test_copies_and_labelled_texts_do_not_count(reviews: TextData) -> None:
+    assert reviews.labelled is not None
+    pile = ["one"] * 30 + reviews.labelled.texts()
+    with pytest.raises(DataError) as caught:
+        Distil().check_data(TextData(unlabelled=pile, labelled=reviews.labelled), where="stages.3")
+    assert str(caught.value) == (
+        "stages.3: found 1 different text with the teacher's labels; expected at least 20 to learn from and to hold out. Add "
+        "texts to data.unlabelled."
+    )
+
+
+def test_small_sizes_are_told() -> None:
+    assert [megabytes_shown(size) for size in (0.0312, 0.004, 0.14, 1234.56)] == ["0.03", "0.004", "0.1", "1,234.6"]
 
 
 @pytest.mark.parametrize("student", [VECTORS, {**VECTORS, "compact": True}, {"kind": "ngrams"}])

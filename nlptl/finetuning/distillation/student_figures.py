@@ -69,9 +69,17 @@ class StudentFigures:
         """Tell the figures."""
         made, agree = self.made, self.made.agreement
         rate, size = self.teacher_texts_per_second, self.teacher_megabytes
-        beside, larger = f" (the teacher {rate:,.0f})" if rate else "", f" (the teacher {size:,.1f})" if size else ""
+        beside, larger = (
+            f" (the teacher {rate:,.0f})" if rate else "",
+            f" (the teacher {megabytes_shown(size)})" if size else "",
+        )
         return (
             f"The student learnt the teacher's labels of {made.learnt:,} texts. Of {len(made.held_out):,} others it labels "
             f"{100 * agree.value:.1f} % [{100 * agree.low:.1f}, {100 * agree.high:.1f}] as the teacher does. It reads "
-            f"{self.texts_per_second:,.0f} texts a second{beside} and takes {self.megabytes:,.1f} MB{larger}."
+            f"{self.texts_per_second:,.0f} texts a second{beside} and takes {megabytes_shown(self.megabytes)} MB{larger}."
         )
+
+
+def megabytes_shown(megabytes: float) -> str:
+    """Return megabytes with a digit after the point, or with one digit that is not 0."""
+    return f"{megabytes:,.1f}" if megabytes >= 0.1 else f"{megabytes:.1g}"
