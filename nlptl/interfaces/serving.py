@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shlex
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,6 +88,10 @@ def serve(
 
     check_place(corrections, "--corrections")
     key = api_key(api_key_file)
+    if not quiet and is_open_to_others(api_key_file):
+        remark(
+            f"Warning: every user of this machine may read the key in {api_key_file}. Type: chmod o-r {api_key_file}"
+        )
     settings = ServerSettings(
         key,
         max_body,
@@ -123,6 +128,8 @@ def named_runs(runs: list[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for given in runs:
         name, path = _named(given)
+        if any("\ud800" <= sign <= "\udfff" for sign in name):
+            raise ConfigError(f"RUN: found the name {name!r}, which is no UTF-8. Give NAME=FOLDER.")
         if name in found:
             raise ConfigError(f"RUN: found the name {name!r} twice, for {found[name]} and {path}. Give NAME=FOLDER.")
         found[name] = path
@@ -163,6 +170,14 @@ def allowed_hosts(given: Sequence[str], *, host: str, key: str | None) -> frozen
     if not given and (key is not None or host not in LOCAL):
         return None
     return frozenset(name.lower() for name in given)
+
+
+def is_open_to_others(file: Path | None) -> bool:
+    """Return whether every user of the machine may read a file with the key."""
+    try:
+        return file is not None and bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:  # a pipe that has been read
+        return False
 
 
 def ready_lines(plan: ServerPlan, bound: socket.socket, host: str) -> Iterator[str]:

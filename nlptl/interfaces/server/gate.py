@@ -31,6 +31,7 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+SLOWEST = 4_096  # bytes a second of a table, slower than which nobody may hold a place among the tables in hand
 BODIES_AT_ONCE = 16  # of the greatest size, that all requests together may hold in memory
 PLAIN = (b"", b"identity")  # values of Content-Encoding that change nothing
 CLIENT_GONE = 499  # status under which a request is counted whose client did not wait
@@ -131,12 +132,12 @@ class Gate:
 class BodyReader:
     """`receive` of one request, which counts the bytes of the body and ends a body that takes too long.
 
-    A body that goes `to_disk` is not held in memory; each of its pieces has the whole time.
+    A body that goes `to_disk` is not held in memory; it has more time, by its bytes.
     """
 
     def __init__(self, gate: Gate, receive: Receive, *, to_disk: bool = False) -> None:
         self._gate, self._receive, self._to_disk = gate, receive, to_disk
-        self._complete, self._ends = False, 0.0
+        self._complete, self._ends = False, 0.0  # monotonic time at which the body is too slow
         self.held = 0
 
     async def __call__(self) -> Message:
@@ -144,7 +145,7 @@ class BodyReader:
         if self._complete:
             return await self._receive()
         loop = asyncio.get_running_loop()
-        if self._to_disk or not self._ends:
+        if not self._ends:
             self._ends = loop.time() + self._gate.settings.timeout
         try:
             async with asyncio.timeout_at(self._ends):
@@ -155,7 +156,9 @@ class BodyReader:
                 headers={"connection": "close"},
             ) from None  # fmt: skip
         if message["type"] == "http.request":
-            size = 0 if self._to_disk else len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            if self._to_disk:
+                self._ends, size = self._ends + size / SLOWEST, 0
             if self.held + size > self._gate.settings.max_body:
                 raise self._gate.too_large()
             self.held += size
