@@ -198,9 +198,25 @@ def bars(rows: Sequence[Mapping[str, Any]]) -> list[arms.Row]:
             near = [abs(row["estimate"] - row["truth"]) <= WITHIN for row in pairs]
             name = f"{amount}: estimates within 3 points, of {len(pairs)} shifts"
             found.append({"name": name, "value": round(float(np.mean(near)), 3), "at_least": SHARE})
+            found += [{"name": f"{amount}: {what}", "value": round(value, 3)} for what, value in beside(pairs).items()]
         name = f"{amount}: alarms on {len(quiet)} samples without a shift"
         found.append({"name": name, "value": round(float(np.mean(quiet)), 3), "at_most": FALSE_ALARMS})
     return found
+
+
+def beside(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what is told beside the bar: errors in points of this estimate and others, and what the intervals hold."""
+
+    def error(name: str) -> float:
+        return 100 * float(np.mean([abs(row[name] - row["truth"]) for row in pairs]))
+
+    held = [row["interval"][0] <= row["truth"] <= row["interval"][1] for row in pairs]
+    return {
+        "mean error, points": error("estimate"),
+        "mean error of thresholded confidence": error("thresholded"),
+        "mean error of the accuracy before": error("held_out"),
+        "intervals that hold the truth": float(np.mean(held)),
+    }
 
 
 if __name__ == "__main__":

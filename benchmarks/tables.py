@@ -372,6 +372,7 @@ TABLES = {
     "abstain": functools.partial(promises, "abstain"),
     "audit": audit,
     "audit-bars": functools.partial(promises, "audit"),
+    "monitor": functools.partial(promises, "monitor"),
     "curve-bars": functools.partial(promises, "curve"),
     "summary": summary,
     "long-texts": long_texts,

@@ -39,19 +39,23 @@ def test_it_watches_other_domains_and_samples_of_its_own(bench: Any, folder: Pat
 
 
 def test_bars_count_the_named_shifts_alone(bench: Any) -> None:
+    pair = {
+        "labels": "few",
+        "what": "pair",
+        "thresholded": 0.7,
+        "held_out": 0.9,
+        "interval": [0.7, 0.75],
+        "alarm": True,
+    }
     rows = [
-        {
-            "labels": "few",
-            "what": "pair",
-            "source": source,
-            "on": target,
-            "estimate": 0.8,
-            "truth": truth,
-            "alarm": True,
-        }
+        pair | {"source": source, "on": target, "estimate": 0.8, "truth": truth}
         for source, target, truth in (("books", "dvd", 0.78), ("imdb", "cr", 0.74), ("imdb", "dvd", 0.1))
     ] + [{"labels": "few", "what": "unshifted", "source": "cr", "on": "0", "alarm": number == 0} for number in range(4)]
     assert bench("monitor").bars(rows) == [
         {"name": "few: estimates within 3 points, of 2 shifts", "value": 0.5, "at_least": 0.9},
+        {"name": "few: mean error, points", "value": 4.0},
+        {"name": "few: mean error of thresholded confidence", "value": 6.0},
+        {"name": "few: mean error of the accuracy before", "value": 14.0},
+        {"name": "few: intervals that hold the truth", "value": 0.5},
         {"name": "few: alarms on 4 samples without a shift", "value": 0.25, "at_most": 0.05},
     ]

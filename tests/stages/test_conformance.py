@@ -485,8 +485,8 @@ def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         TextClassifier.read_files(folder)
     assert str(caught.value) == (
-        f"{folder / 'encoder.json'}: token_model is 'telepathy', but must be one of word_vectors, transformer, exported. The folder is "
-        "damaged or of another version. Run the stage again."
+        f"{folder / 'encoder.json'}: token_model is 'telepathy', but must be one of word_vectors, transformer, exported. The "
+        "folder is damaged or of another version. Run the stage again."
     )
     (folder / "encoder.json").write_text(settings)
     classifier = (folder / "classifier.json").read_text()

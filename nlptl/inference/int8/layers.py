@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nlptl.inference.int8.vectors import (
+    FINER,
     NARROW,
     ROWS,
     WIDE,
@@ -29,13 +30,14 @@ from nlptl.inference.int8.vectors import (
     raise_to,
     relu,
     rounded,
+    rounded_rest,
     scaled_sums,
     squares,
 )
 from nlptl.training.compiled import kept_njit
 
 LEAST = np.float32(1e-12)  # largest number of a row, at least
-MOST = np.float32(127)  # of int8
+MOST, MOST_UNSIGNED = np.float32(127), np.float32(255)  # of a byte
 FAR = np.float32(-1e30)  # score of a place without a token
 Array = Any
 
@@ -50,8 +52,22 @@ def round_rows(rows: Array, out: Array, scales: Array) -> None:
 
 
 @kept_njit(nogil=True)
+def round_rest(rows: Array, scales: Array, out: Array, finer: Array) -> None:
+    """Round what `round_rows` with these scales (N,) has left of rows (N, K) to bytes, whose scales are `finer` (N,)."""
+    floats = rows.shape[1]
+    for row in range(rows.shape[0]):
+        size: Any = max(scales[row], LEAST)
+        finer[row] = size / np.float32(FINER)
+        place = rows.ctypes.data + row * rows.strides[0]
+        rounded_rest(place, np.float32(1) / size, out.ctypes.data + row * out.strides[0], floats)
+
+
+@kept_njit(nogil=True)
 def activate_rows(rows: Array, kind: int, out: Array, scales: Array) -> None:
-    """Apply an activation, 0 for GELU, 1 for its form with tanh, 2 for ReLU, to rows (N, K), and round them to bytes."""
+    """Apply an activation, 0 for GELU, 1 for its form with tanh, 2 for ReLU, to rows (N, K), and round them to bytes.
+
+    Results are raised so that none is negative, and 0 stands for the lowest.
+    """
     floats = rows.shape[1]
     for row in range(rows.shape[0]):
         place = rows.ctypes.data + row * rows.strides[0]
@@ -61,7 +77,9 @@ def activate_rows(rows: Array, kind: int, out: Array, scales: Array) -> None:
             most = gelu_tanh(place, floats)
         else:
             most = relu(place, floats)
-        _round_row(place, most, out.ctypes.data + row * out.strides[0], scales, row, floats)
+        size: Any = max(most, LEAST)
+        scales[row] = size / MOST_UNSIGNED
+        rounded(place, MOST_UNSIGNED / size, 0, out.ctypes.data + row * out.strides[0], floats)
 
 
 @kept_njit(nogil=True)
@@ -82,9 +100,20 @@ def norm_rows(
 
 @kept_njit(nogil=True)
 def linear(
-    rows: Array, scales: Array, weights: Array, start: Array, columns: Array, bias: Array, out: Array, sums: Array
+    rows: Array,
+    scales: Array,
+    weights: Array,
+    start: Array,
+    columns: Array,
+    bias: Array,
+    out: Array,
+    sums: Array,
+    more: bool,
 ) -> None:
-    """Write x W + b into out (N, 64 P) of rows (N, K) with `scales` (N,) and weights (P, K / 4, 64, 4) with scales `columns`."""
+    """Write x W + b into out (N, 64 P) of rows (N, K) with `scales` (N,) and weights (P, K / 4, 64, 4) with scales `columns`.
+
+    With `more`, add x W to what stands in out.
+    """
     for panel in range(weights.shape[0]):
         place = panel * 4 * WIDE
         for row in range(0, rows.shape[0], ROWS):
@@ -93,9 +122,10 @@ def linear(
                 weights.shape[1], start.ctypes.data + place, sums.ctypes.data,
             )  # fmt: skip
             for one in range(ROWS):
+                into = out.ctypes.data + (row + one) * out.strides[0] + place
                 scaled_sums(
                     sums.ctypes.data + one * 4 * WIDE, scales[row + one], columns.ctypes.data + place,
-                    bias.ctypes.data + place, out.ctypes.data + (row + one) * out.strides[0] + place, WIDE,
+                    into if more else bias.ctypes.data + place, into, WIDE,
                 )  # fmt: skip
 
 

@@ -19,9 +19,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from nlptl.inference.int8.weights import RAISED
+
 ROWS = 6  # R: 6 by 4 sums of 16 numbers, four weights and one row's bytes fill the 32 registers of AVX-512
 WIDE, NARROW = 64, 32  # columns of a block: of a weight, and of the keys or values of a head
 LANES = 16
+FINER = 254  # parts of a step of rounding, in which its rest is rounded again
 ZERO = 128  # byte that stands for 0 in rows, which are unsigned, as the processor's instruction wants them
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 HAS_DOT = bool(_FEATURES.get("avx512vnni"))  # whether one instruction multiplies and adds 64 bytes
@@ -132,6 +135,27 @@ def rounded(typing: Any, row: Any, factor: Any, zero: Any, out: Any, floats: Any
 
 
 @intrinsic
+def rounded_rest(typing: Any, row: Any, factor: Any, out: Any, floats: Any) -> tuple[Any, Any]:
+    """Write what `rounded` leaves of factor * x, in units of 1 / FINER, as bytes with ZERO for 0."""
+
+    def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
+        row, factor, out, floats = arguments
+        factors = _spread(builder, factor, _FLOATS)
+
+        def step(place: Value, held: Sequence[Value]) -> list[Value]:
+            scaled = builder.fmul(_row(builder, row, place), factors)
+            left = builder.fmul(builder.fsub(scaled, _unary(builder, "rint", scaled)), _constant(FINER))
+            number = builder.add(builder.fptosi(_unary(builder, "rint", left), _INTS), _ints(ZERO))
+            _store(builder, builder.trunc(number, _BYTES), out, builder.udiv(place, _long(4)), 1)
+            return []
+
+        _along(builder, floats, [], step)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float32, types.int64, types.int64), codegen
+
+
+@intrinsic
 def four_rounded(typing: Any, rows: Any, stride: Any, factors: Any, out: Any, floats: Any) -> tuple[Any, Any]:
     """Write round(f * x) of four rows, `stride` bytes apart, as bytes side by side: (floats, 4). Each column has its factor f."""
 
@@ -177,23 +201,23 @@ def scaled_sums(typing: Any, sums: Any, scale: Any, scales: Any, shifts: Any, ou
 
 @intrinsic
 def gelu(typing: Any, row: Any, floats: Any) -> tuple[Any, Any]:
-    """Replace each x of a row by x Φ(x), and return the largest absolute result.
+    """Replace each x of a row by x Φ(x) + RAISED, and return the largest result.
 
     The error function is that of Abramowitz & Stegun (1964), 7.1.26, off by 1.5e-7 at most.
     """
-    return _activation(_exact_gelu)
+    return _activation(_exact_gelu, RAISED)
 
 
 @intrinsic
 def gelu_tanh(typing: Any, row: Any, floats: Any) -> tuple[Any, Any]:
-    """Replace each x of a row by its GELU in the form with tanh (Hendrycks & Gimpel 2016), and return the largest one."""
-    return _activation(_tanh_gelu)
+    """Replace each x of a row by its GELU in the form with tanh (Hendrycks & Gimpel 2016) + RAISED; return the largest one."""
+    return _activation(_tanh_gelu, RAISED)
 
 
 @intrinsic
 def relu(typing: Any, row: Any, floats: Any) -> tuple[Any, Any]:
     """Replace each x of a row by max(0, x), and return the largest one."""
-    return _activation(lambda builder, x: _most(builder, x, _zeros()))
+    return _activation(lambda builder, x: _most(builder, x, _zeros()), 0.0)
 
 
 @intrinsic
@@ -285,14 +309,14 @@ def _add_dot(builder: Builder, totals: Value, row: Value, column: Value) -> Valu
     return totals
 
 
-def _activation(function: Callable[[Builder, Value], Value]) -> tuple[Any, Any]:
+def _activation(function: Callable[[Builder, Value], Value], raised: float) -> tuple[Any, Any]:
     def codegen(_: Any, builder: Builder, __: Any, arguments: list[Value]) -> Value:
         row, floats = arguments
 
         def step(place: Value, held: Sequence[Value]) -> list[Value]:
-            found = function(builder, _row(builder, row, place))
+            found = builder.fadd(function(builder, _row(builder, row, place)), _constant(raised))
             _store(builder, found, row, place, 4)
-            return [_most(builder, held[0], _abs(builder, found))]
+            return [_most(builder, held[0], found)]
 
         [most] = _along(builder, floats, [_zeros()], step)
         return _across(builder, most, lambda a, b: _most(builder, a, b))

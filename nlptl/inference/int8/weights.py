@@ -17,6 +17,7 @@ from nlptl.inference.export_settings import ArraySettings
 
 ROW, HEAD, PANEL = 16, 32, 64  # numbers to multiples of which rows, heads and outputs are padded
 ZERO = 128  # byte that stands for 0 in the rows that are multiplied
+RAISED = 0.1701  # added to GELU, which is never below -0.17, so that its bytes need no sign: twice as fine
 
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -55,8 +56,13 @@ class PackedLinear:
     bias: Floats  # (outputs,)
 
     @classmethod
-    def of(cls, arrays: Arrays, name: str, inputs: Places, outputs: Places) -> PackedLinear:
-        """Bring a map of a file into order, its inputs and outputs to their places."""
+    def of(
+        cls, arrays: Arrays, name: str, inputs: Places, outputs: Places, *, raised: float | None = None
+    ) -> PackedLinear:
+        """Bring a map of a file into order, its inputs and outputs to their places.
+
+        Its rows are bytes without sign of numbers `raised` by so much; without it, bytes with ZERO for 0.
+        """
         weight = arrays[f"{name}.weight"]
         height, width = padded(inputs.width, ROW), padded(outputs.width, PANEL)
         if weight.dtype != np.int8 or weight.shape != (len(inputs.at), len(outputs.at)):
@@ -68,6 +74,9 @@ class PackedLinear:
         columns = [
             spread(floats(arrays, f"{name}.{part}", len(outputs.at)), outputs.at, width) for part in ("scale", "bias")
         ]
+        if raised is not None:
+            starts[:] = 0
+            columns[1] -= (raised * placed.sum(axis=0, dtype=np.int64)).astype(np.float32) * columns[0]
         return cls(np.ascontiguousarray(panels), starts, *columns)
 
 
@@ -101,15 +110,16 @@ class PackedLayer:
     output_norm: PackedNorm
 
     @classmethod
-    def of(cls, arrays: Arrays, name: str, dim: int, heads: int) -> PackedLayer:
+    def of(cls, arrays: Arrays, name: str, dim: int, settings: ArraySettings) -> PackedLayer:
         """Take a layer of a file. Heads are padded one by one, in the order query, key, value."""
-        own, split = Places.whole(dim), Places.by_head(dim // heads, heads)
+        own, split = Places.whole(dim), Places.by_head(dim // settings.heads, settings.heads)
+        raised = 0.0 if settings.activation == "relu" else RAISED
         wide = Places.whole(arrays[f"{name}.up.weight"].shape[1])
         return cls(
             PackedLinear.of(arrays, f"{name}.attention", own, split.three_times()),
             PackedLinear.of(arrays, f"{name}.output", split, own),
             PackedNorm.of(arrays, f"{name}.attention_norm", dim), PackedLinear.of(arrays, f"{name}.up", own, wide),
-            PackedLinear.of(arrays, f"{name}.down", wide, own), PackedNorm.of(arrays, f"{name}.output_norm", dim),
+            PackedLinear.of(arrays, f"{name}.down", wide, own, raised=raised), PackedNorm.of(arrays, f"{name}.output_norm", dim),
         )  # fmt: skip
 
 
@@ -138,9 +148,7 @@ class PackedWeights:
             projection = floats(arrays, "projection.weight", width, dim), floats(arrays, "projection.bias", dim)
         elif width != dim:
             raise ValueError("embeddings of another width")
-        layers = tuple(
-            PackedLayer.of(arrays, f"layers.{number}", dim, settings.heads) for number in range(settings.layers)
-        )
+        layers = tuple(PackedLayer.of(arrays, f"layers.{number}", dim, settings) for number in range(settings.layers))
         return cls(
             words, floats(arrays, "words.scale", len(words))[:, None], positions, PackedNorm.of(arrays, "norm", width),
             projection, layers, settings, dim,

@@ -15,7 +15,7 @@ from nlptl.errors import ArtifactError
 from nlptl.inference.export_settings import ArraySettings, ExportSettings
 from nlptl.inference.int8 import layers, vectors
 from nlptl.inference.int8.graph import Int8Transformer
-from nlptl.inference.int8.weights import PackedLinear, PackedWeights, Places, spread
+from nlptl.inference.int8.weights import RAISED, PackedLinear, PackedWeights, Places, spread
 from nlptl.models.exports.int8_arrays import array_settings, int8_arrays
 from nlptl.models.exports.layer_weights import EncoderWeights
 from tests.models.tiny import DIM, TEXTS, tiny_encoder
@@ -50,11 +50,26 @@ def test_products_are_those_of_integers() -> None:
     packed = PackedLinear.of(arrays, "map", Places.whole(32), Places.whole(96))
     out, scales = rounded(rows_of(12, 32))
     found, sums = np.zeros((12, 128), np.float32), np.zeros((6, 64), np.int32)
-    layers.linear(out, scales, packed.weights, packed.starts, packed.scales, packed.bias, found, sums)
+    layers.linear(out, scales, packed.weights, packed.starts, packed.scales, packed.bias, found, sums, False)
     exact = (out.astype(np.int64) - 128) @ weight.astype(np.int64)
     wanted = exact * scales[:, None] * arrays["map.scale"] + arrays["map.bias"]
     np.testing.assert_allclose(found[:, :96], wanted, rtol=1e-5, atol=1e-4)
     assert not found[:, 96:].any()
+
+
+def test_what_rounding_leaves_can_be_multiplied_too() -> None:
+    arrays = {"map.weight": RNG.integers(-127, 128, (32, 64)).astype(np.int8), "map.scale": np.ones(64, np.float32)}
+    packed = PackedLinear.of({**arrays, "map.bias": rows_of(1, 64)[0]}, "map", Places.whole(32), Places.whole(64))
+    rows = rows_of(6, 32)
+    out, scales = rounded(rows)
+    rest, finer = np.zeros_like(out), np.zeros_like(scales)
+    layers.round_rest(rows, scales, rest, finer)
+    found, sums = np.zeros((6, 64), np.float32), np.zeros((6, 64), np.int32)
+    for part, by, more in ((out, scales, False), (rest, finer, True)):
+        layers.linear(part, by, packed.weights, packed.starts, packed.scales, packed.bias, found, sums, more)
+    np.testing.assert_allclose(found, rows @ arrays["map.weight"].astype(np.float32) + packed.bias, atol=0.2)
+    both = (out.astype(np.float32) - 128) * scales[:, None] + (rest.astype(np.float32) - 128) * finer[:, None]
+    np.testing.assert_allclose(both, rows, atol=3e-4)
 
 
 def test_products_do_without_the_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +95,7 @@ def test_activations_are_those_of_torch(kind: int) -> None:
         kind
     ]
     layers.activate_rows(rows, kind, np.zeros(rows.shape, np.uint8), np.zeros(3, np.float32))
-    np.testing.assert_allclose(rows, wanted.numpy(), atol=2e-6)
+    np.testing.assert_allclose(rows - (0 if kind == 2 else RAISED), wanted.numpy(), atol=2e-6)
 
 
 def test_attention_stays_within_a_segment() -> None:
