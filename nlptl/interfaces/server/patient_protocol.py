@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from nlptl.interfaces.server.gate import Receive, Scope, Send, refuse
+from nlptl.interfaces.server.gate import refuse
 from nlptl.interfaces.server.refusal import RequestRefused
 
 HEADER_SECONDS = 10.0  # from the first byte of a request, or from the connection, to the end of its headers
@@ -146,7 +146,7 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-async def refuse_as_full(scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse_as_full(scope: Any, receive: Any, send: Any) -> None:
     """Refuse a request beyond the connections that the system allows."""
     refusal = RequestRefused(
         503, "too_many_connections", "The server has as many connections as it can hold. Try again in a second.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fastapi import FastAPI
 
@@ -15,8 +17,8 @@ from tests.interfaces.server.serving import ByRule, asked
 KEY = "0123456789abcdef"
 
 
-def app_with(**settings: object) -> FastAPI:
-    return create_app({"m": LoadedModel(ByRule(("x", "y")), "1")}, ServerSettings(**settings))  # type: ignore[arg-type]
+def app_with(**settings: Any) -> FastAPI:
+    return create_app({"m": LoadedModel(ByRule(("x", "y")), "1")}, ServerSettings(**settings))
 
 
 @pytest.mark.parametrize(
