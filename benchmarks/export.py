@@ -277,17 +277,18 @@ def padded_model(folder: str) -> Path:
     class Padded(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model = AutoModel.from_pretrained(folder)
+            self.model = AutoModel.from_pretrained(folder, attn_implementation="eager")
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 
     rows, columns = torch.export.Dim("rows", min=1, max=4096), torch.export.Dim("columns", min=2, max=512)
-    example = torch.ones(2, 8, dtype=torch.int64)
+    example, mask = torch.ones(2, 8, dtype=torch.int64), torch.ones(2, 8, dtype=torch.int64)
+    mask[0, 5:] = 0  # under a mask of ones the exporter leaves the mask out
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_suffix(f".{os.getpid()}.onnx")  # both backends begin at once
     torch.onnx.export(
-        Padded().eval(), (example, example), draft, dynamo=True, external_data=False, opset_version=20,
+        Padded().eval(), (example, mask), draft, dynamo=True, external_data=False, opset_version=20,
         input_names=["input_ids", "attention_mask"], output_names=["padded_vectors"],
         dynamic_shapes=({0: rows, 1: columns}, {0: rows, 1: columns}),
     )  # fmt: skip

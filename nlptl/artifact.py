@@ -21,6 +21,7 @@ from nlptl.disk.drafts import files_in, restore, write_folder_atomically, write_
 from nlptl.disk.hard_links import share
 from nlptl.disk.ownership import LITTER, MANIFEST, check_replaceable, listed, others_in
 from nlptl.disk.refusals import checked_path, told_as_read_error
+from nlptl.disk.remaking import made_again
 from nlptl.disk.sealed_text import CARD, carry_edited
 from nlptl.errors import ArtifactError, ConfigError
 
@@ -222,9 +223,9 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
         ) from None
     except (ValueError, AttributeError, RecursionError, ConfigError):  # no UTF-8, no JSON, no block, or other fields
         raise ArtifactError(
-            f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. Run the stage again."
+            f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. {made_again(folder)}"
         ) from None
-    check_seal(path, raw, again="stage")
+    check_seal(path, raw, remedy=made_again(folder))
     if kind is not None and manifest.kind != kind:
         raise ArtifactError(
             f"{folder}: holds an artifact of kind {manifest.kind}; expected {kind}. Give another folder."
@@ -249,21 +250,21 @@ def verify(folder: Path, manifest: Manifest, *, stamps: Sequence[Mapping[str, Se
     """
     for name, expected in manifest.files.items():
         path = folder / name
-        missing = f"{path}: is missing though the manifest names it; the folder is damaged. Run it again."
+        missing = f"{path}: is missing though the manifest names it; the folder is damaged."
         with told_as_read_error(path):
             is_file = path.is_file()
         if not is_file:
-            raise ArtifactError(missing)
+            raise ArtifactError(f"{missing} {made_again(folder, manifest.files)}")
         _check_inside(path, folder)
         try:
             with told_as_read_error(path):
                 trusted = bool(stamps) and stamp_of(path) in {tuple(known.get(name, ())) for known in stamps}
                 fits = trusted or file_digest(path) == expected
         except FileNotFoundError:  # it has gone meanwhile
-            raise ArtifactError(missing) from None
+            raise ArtifactError(f"{missing} {made_again(folder, manifest.files)}") from None
         if not fits:
             raise ArtifactError(
-                f"{path}: differs from its digest in the manifest; it was changed. Run the stage again."
+                f"{path}: differs from its digest in the manifest; it was changed. {made_again(folder, manifest.files)}"
             )
     if others := others_in(folder, {MANIFEST, *manifest.files}, allowed=_NOTES):
         raise ArtifactError(
@@ -370,10 +371,10 @@ def is_whole(content: Mapping[str, Any]) -> bool:
     return content.get(DIGEST) in (None, "", digest)
 
 
-def check_seal(path: Path, content: Mapping[str, Any], *, again: str) -> None:
+def check_seal(path: Path, content: Mapping[str, Any], *, remedy: str) -> None:
     """Raise ArtifactError for content that does not fit its digest."""
     if not is_whole(content):
-        raise ArtifactError(f"{path}: differs from the digest that it holds; it was changed. Run the {again} again.")
+        raise ArtifactError(f"{path}: differs from the digest that it holds; it was changed. {remedy}")
 
 
 def stage_folder(run: Path, number: int, stage: object) -> Path:

@@ -49,6 +49,16 @@ class RunVersion(Config):
     classifier: str = ""  # digest of its files; empty where none was trained
     removed: bool = False  # whether its files were removed
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether it ever had a classifier: a refresh trains none where no new row is left."""
+        return bool(self.classifier) or self.made_from is None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be used, as far as the list knows."""
+        return self.is_trained and not self.removed
+
 
 class RunVersions(Config):
     """Content of versions.json."""
@@ -75,6 +85,11 @@ class RunVersions(Config):
     def write(self, run: Path) -> None:
         """Replace the list in one step: readers see the old or the new one."""
         write_result(run / VERSIONS, self.model_dump(mode="json"))
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Numbers of the versions that can be used, ascending."""
+        return tuple(sorted(one.number for one in self.versions if one.is_usable))
 
     def version(self, number: int) -> RunVersion | None:
         """Return the version of this number; None where there is none."""

@@ -87,7 +87,7 @@ def test_changed_and_missing_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         verify(tmp_path / "a", manifest)
     assert str(caught.value) == (
-        f"{hello}: is missing though the manifest names it; the folder is damaged. Run it again."
+        f"{hello}: is missing though the manifest names it; the folder is damaged. Run the stage again."
     )
     for read in (read_json, read_tensors):
         with pytest.raises(ArtifactError) as caught:
@@ -243,7 +243,7 @@ def test_a_file_that_goes_while_its_digest_is_made(
     with pytest.raises(ArtifactError) as caught:
         read_published(folder, listing)
     assert str(caught.value) == (
-        f"{folder}/tokenizer.json: is missing though the manifest names it; the folder is damaged. Run it again."
+        f"{folder}/tokenizer.json: is missing though the manifest names it; the folder is damaged. Run the stage again."
     )
 
 

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from nlptl.artifact import check_seal, read_json, sealed
 from nlptl.config import Config, parse
+from nlptl.disk.remaking import EXPORT, made_again
 from nlptl.errors import ArtifactError, ConfigError
 
-FILE = "export.json"
+FILE = EXPORT
 ONNX, OPENVINO, OPENVINO_WEIGHTS, ARRAYS = "encoder.onnx", "encoder.xml", "encoder.bin", "encoder.safetensors"
 Format = Literal["onnx", "openvino", "safetensors"]
 Precision = Literal["int8", "bf16", "fp32"]
@@ -89,7 +90,7 @@ def read_export(folder: Path) -> ExportSettings:
 
     raw = read_json(folder / FILE)
     try:
-        check_seal(folder / FILE, raw, again="export")
+        check_seal(folder / FILE, raw, remedy=made_again(folder))
         return parse(ExportSettings, unsealed(raw), where=str(folder / FILE))
     except (ConfigError, AttributeError, TypeError):
         raise ArtifactError(

@@ -84,7 +84,7 @@ def encode(
     and .jsonl hold the text and what is kept beside them. Finished shards are kept: type the same command to go on after a stop.
     """
     from nlptl.interfaces.output_options import check_out
-    from nlptl.interfaces.piles.pile_options import PileInput, PileOptions, pile_files
+    from nlptl.interfaces.piles.pile_options import PileInput, PileOptions
     from nlptl.interfaces.piles.shards import first_file
     from nlptl.interfaces.run_columns import with_columns_of
     from nlptl.runs.engines.choice import EngineChoice
@@ -92,7 +92,7 @@ def encode(
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
     options = PileOptions(EngineChoice(engine, address, workers), shard_rows, device, force, quiet)
     options.engine.check()
-    file, out = pile_files(file, out)
+    file, out = options.files(file, out, of="encode")
     check_out(out, file, force=force, is_pile=True)
     form = _form(output, out, keeps=keep or bool(keep_column))
     with at_the_command_line():

@@ -129,8 +129,10 @@ def monitor_lines(result: MonitorResult, history: Sequence[Watch], *, run: Path,
     from nlptl.interfaces.terminal import table
 
     drawn = f", {result.looked_at:,} of them drawn" if result.looked_at < result.texts else ""
-    yield f"{result.file}: {result.texts:,} texts{drawn}{f', beside {result.how}' if result.how else ''}"
+    yield f"{result.file}: {result.texts:,} texts{drawn}."
     yield from table(["", "then", "now"], [*_rows(result)])
+    if result.how:
+        yield f"Accuracy, confidence and labels of then: {result.how}."
     yield verdict(result)
     for name, words in (("New words", result.new_words), ("Words in pieces", result.cut_words)):
         if words:
@@ -149,7 +151,12 @@ def verdict(result: MonitorResult) -> str:
         return f"Changed: {changed}." if changed else "No change of the texts is shown."
     points = result.change.told("+.1f", 100)
     if result.alarm:
-        return f"Alarm: the accuracy has changed by an estimated {points} points. Changed: {changed}."
+        unsure = (
+            ""
+            if result.shows_drop
+            else " The estimate fell beyond chance; labelled texts tell whether the accuracy did."
+        )
+        return f"Alarm: the accuracy has changed by an estimated {points} points.{unsure} Changed: {changed}."
     if result.fell:
         return f"Nothing to do yet: the estimate fell ({points} points), but no cause is shown. Watch more texts."
     if changed:
@@ -159,7 +166,7 @@ def verdict(result: MonitorResult) -> str:
 
 def _rows(result: MonitorResult) -> Iterator[list[str]]:
     if result.accuracy is not None and result.held_out is not None:
-        yield ["accuracy, estimated now", str(result.held_out), str(result.accuracy)]
+        yield ["accuracy", f"{result.held_out}, measured", f"{result.accuracy}, estimated"]
     if result.labelled is not None:
         yield [f"accuracy on {result.labelled_texts:,} with a label", "", str(result.labelled)]
     then = "" if result.confidence_then is None else f"{result.confidence_then:.3f}"

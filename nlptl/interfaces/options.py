@@ -159,6 +159,13 @@ EngineOption = Annotated[
     Literal["local", "processes", "ray"],
     typer.Option(metavar="NAME", help="Work here, in several processes, or on a Ray cluster: local, processes or ray."),
 ]
+PileEngineOption = Annotated[
+    Literal["local", "processes", "ray"],
+    typer.Option(
+        metavar="NAME",
+        help="Work here, in several processes, or on a Ray cluster: local, processes or ray. The last two need --file and --out.",
+    ),
+]
 AddressOption = Annotated[
     str | None, option(metavar="ADDRESS", help="Use this Ray cluster, such as auto. Default: one that is started here.")
 ]

@@ -15,12 +15,12 @@ from nlptl.interfaces.options import (
     AddressOption,
     DeviceOption,
     EncodingOption,
-    EngineOption,
     ForceOption,
     InputDelimiter,
     LabelSeparator,
     MaxTextLength,
     NoHeader,
+    PileEngineOption,
     QuietOption,
     QuotingOption,
     RunArgument,
@@ -84,7 +84,7 @@ def predict(
     label_separator: LabelSeparator = None,
     sheet: SheetOption = None,
     max_text_length: MaxTextLength = None,
-    engine: EngineOption = "local",
+    engine: PileEngineOption = "local",
     address: AddressOption = None,
     workers: WorkersOption = None,
     shard_rows: ShardRowsOption = None,
@@ -105,7 +105,7 @@ def predict(
     """
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.output_options import check_out, output_form, with_separator
-    from nlptl.interfaces.piles.pile_options import PileInput, PileOptions, pile_files
+    from nlptl.interfaces.piles.pile_options import PileInput, PileOptions
     from nlptl.interfaces.piles.shards import first_file
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.predictors import load_predictor
@@ -127,7 +127,8 @@ def predict(
         if is_pile:
             from nlptl.interfaces.piles.predict_pile import predict_pile
 
-            given = PileInput(*pile_files(file, out), settings, empty_text, kept)
+            needing = "--output parquet" if output == "parquet" else "a pile"
+            given = PileInput(*options.files(file, out, of=needing), settings, empty_text, kept)
             predict_pile(run, given, form, abstain, label_separator, options)
             return
         found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)

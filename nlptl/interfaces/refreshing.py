@@ -88,7 +88,7 @@ def refresh(
         found = Refresh(request, context).run(choose=asker())
     if isinstance(found, KnownAlready):
         tell(known_lines(found))
-        if not quiet and found.version.number != found.in_use and found.version.classifier:
+        if not quiet and found.version.number != found.in_use and found.version.is_usable:
             tell([f"Use it:  nlptl rollback {shlex.quote(str(run))} --to {found.version.number}"], wrap=False)
         return
     tell(outcome_lines(run, found))
@@ -103,7 +103,9 @@ def versions(run: RefreshableRunArgument) -> None:
 
     found = versions_of(run)
     tell(list(list_lines(found)), wrap=False)
-    tell(["", f"Go back:  nlptl rollback {shlex.quote(str(run))} --to N"], wrap=False)
+    if others := [number for number in found.choices if number != found.in_use]:
+        to = others[0] if len(others) == 1 else "N"
+        tell(["", f"Go back:  nlptl rollback {shlex.quote(str(run))} --to {to}"], wrap=False)
 
 
 def rollback(
@@ -141,7 +143,8 @@ def outcome_lines(run: Path, found: RefreshOutcome) -> Iterator[str]:
             [f"{found.number}, new", f"{found.known + found.learnt:,}", _percent(found.after)],
         ]
         yield from table(["version", "labels learnt", f"right in % of {found.judged:,} texts"], rows)
-    yield found.judged_how
+    if found.judged_how:
+        yield found.judged_how
     yield " ".join(filter(None, [found.why, found.settle]))
     if found.decision == "used":
         yield f"Version {found.number} is in use now."
@@ -178,12 +181,16 @@ def list_lines(found: RunVersions) -> Iterator[str]:
     yield from table(
         ["version", "when", "from", "rows added", "quarantined", "right in %", "before", "state"], rows[-MAX_LISTED:]
     )
+    if not all(one.is_trained for one in found.versions):
+        yield "Not trained: no new row was left."
 
 
 def _row(one: RunVersion, in_use: int) -> list[str]:
     state = (
         "in use"
         if one.number == in_use
+        else "not trained"
+        if not one.is_trained
         else "removed"
         if one.removed
         else "kept"

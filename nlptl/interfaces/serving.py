@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shlex
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ import typer
 
 from nlptl.errors import ConfigError
 from nlptl.interfaces.completion import complete_runs
-from nlptl.interfaces.options import DeviceOption, QuietOption, argument, check_place, checked_run, path_option
+from nlptl.interfaces.options import DeviceOption, QuietOption, argument, check_place, checked_run, option, path_option
 from nlptl.interfaces.terminal import remark
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ NEEDED = {
 MIN_KEY = 16  # characters; a shorter one can be guessed
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
 
 def serve(
     runs: Annotated[
@@ -47,6 +51,9 @@ def serve(
     ] = 1,
     api_key_file: Annotated[
         Path | None, path_option(metavar="FILE", help=f"Ask for the key in this file. Default: that in {KEY}, if it is set.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, option(metavar="NAME", help="Answer to this name of the server too. Repeat it for several.")
     ] = None,
     max_body: Annotated[int, typer.Option(min=1, metavar="BYTES", help="Refuse a larger body.")] = 10_000_000,
     max_file: Annotated[int, typer.Option(min=1, metavar="BYTES", help="Refuse a larger table to be labelled.")] = 1_000_000_000,
@@ -81,6 +88,10 @@ def serve(
 
     check_place(corrections, "--corrections")
     key = api_key(api_key_file)
+    if not quiet and is_open_to_others(api_key_file):
+        remark(
+            f"Warning: every user of this machine may read the key in {api_key_file}. Type: chmod o-r {api_key_file}"
+        )
     settings = ServerSettings(
         key,
         max_body,
@@ -91,6 +102,7 @@ def serve(
         corrections=corrections,
         max_file=max_file,
         log_texts=log_texts,
+        hosts=allowed_hosts(allow_host or [], host=host, key=key),
     )
     plan = ServerPlan(named_runs(runs), settings, device, grace, workers)
     share_cores(workers)
@@ -116,6 +128,8 @@ def named_runs(runs: list[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for given in runs:
         name, path = _named(given)
+        if any("\ud800" <= sign <= "\udfff" for sign in name):
+            raise ConfigError(f"RUN: found the name {name!r}, which is no UTF-8. Give NAME=FOLDER.")
         if name in found:
             raise ConfigError(f"RUN: found the name {name!r} twice, for {found[name]} and {path}. Give NAME=FOLDER.")
         found[name] = path
@@ -141,6 +155,29 @@ def api_key(file: Path | None) -> str | None:
             "with: openssl rand -hex 32"
         )
     return key
+
+
+def allowed_hosts(given: Sequence[str], *, host: str, key: str | None) -> frozenset[str] | None:
+    """Return the names by which requests may call the server; None for any. Raises ConfigError for what is no name.
+
+    Any name will do where a key is asked for, and where other machines reach the server by names of their own.
+    """
+    for name in given:
+        if not _HOST_NAME.fullmatch(name):
+            raise ConfigError(
+                f"--allow-host: found {name!r}; expected the name of a host alone. Give one such as models.example.org."
+            )
+    if not given and (key is not None or host not in LOCAL):
+        return None
+    return frozenset(name.lower() for name in given)
+
+
+def is_open_to_others(file: Path | None) -> bool:
+    """Return whether every user of the machine may read a file with the key."""
+    try:
+        return file is not None and bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:  # a pipe that has been read
+        return False
 
 
 def ready_lines(plan: ServerPlan, bound: socket.socket, host: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from nlptl.evaluation.unlabelled_accuracy import (
     PRIOR_STRENGTH,
+    SHIFT_ERROR,
     HeldOut,
     corrected_by_labels,
     estimated_accuracy,
@@ -40,6 +41,18 @@ def test_held_out_texts_correct_probabilities_the_more_the_more_there_are() -> N
         found = estimated_accuracy(before, np.full(50, 0.6))
         assert found.accuracy.value == pytest.approx(0.6 + 0.4 * count / (count + PRIOR_STRENGTH))
         assert found.change.value == pytest.approx(0)
+
+
+def test_the_change_is_as_unsure_of_a_shift_as_the_level() -> None:
+    before, new = calibrated(500, 0.7, 1), calibrated(2000, 0.6, 2).confidences
+    alike, apart = (estimated_accuracy(before, new, auc=auc) for auc in (0.5, 1.0))
+    assert alike.change.value == apart.change.value
+    assert alike.change.high - alike.change.low < 0.03
+    for found in (apart.change, apart.accuracy):
+        assert 3.6 * SHIFT_ERROR < found.high - found.low < 4.5 * SHIFT_ERROR
+    assert alike.change.high < 0 < apart.change.high
+    assert apart.sampled_change.high < 0
+    assert apart.sampled_change == alike.sampled_change
 
 
 def test_few_held_out_texts_make_wide_intervals() -> None:

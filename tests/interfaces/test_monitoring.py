@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -52,7 +53,12 @@ def test_texts_as_before_need_nothing(folder: Path, shell: Shell) -> None:
     write_rows(folder / "new.csv", *small_reviews(60, start=300))
     code, out, err = shell("monitor", run, "--file", folder / "new.csv", "-q")
     assert (code, err) == (0, "")
-    assert out.startswith("new.csv: 60 texts, beside 24 held-out examples\n")
+    assert out.startswith("new.csv: 60 texts.\n")
+    row = next(line for line in out.splitlines() if line.startswith("accuracy"))
+    assert re.fullmatch(
+        r"accuracy +0\.958 \[0\.798, 0\.993\], measured +0\.9\d\d \[0\.\d{3}, \d\.\d{3}\], estimated", row
+    )
+    assert "Accuracy, confidence and labels of then: 24 held-out examples.\n" in out
     assert "Nothing to do: no drop of the accuracy" in out
     assert "refresh" not in out
     assert len(out.splitlines()) <= 25
@@ -129,7 +135,7 @@ def test_without_the_texts_of_before_it_tells_what_it_can(folder: Path, shell: S
     told = " ".join(out.split())
     assert code == 0
     assert "The texts of before cannot be read again, so that their words and languages cannot be compared." in told
-    assert "accuracy, estimated now" in out
+    assert ", estimated" in out
     assert "words in no other text" not in out
 
 
@@ -143,7 +149,7 @@ def test_the_folder_of_a_classifier_alone_needs_a_place(folder: Path, tmp_path: 
     )
     code, out, err = shell("monitor", alone, "--file", folder / "new.csv", "--out", tmp_path / "watch", "-q")
     assert (code, err) == (0, "")
-    assert "accuracy, estimated now" in out
+    assert ", estimated" in out
     assert MonitorResult.read(tmp_path / "watch") is not None
 
 
@@ -172,6 +178,14 @@ def test_the_verdict_says_no_more_than_is_shown(folder: Path, shell: Shell) -> N
     small = found.model_copy(update={"change": Estimate(-0.005, -0.008, -0.002), "alarm": False})
     assert verdict(small).startswith(
         "Nothing to do: no drop of the accuracy is shown (-0.5 [-0.8, -0.2] points). Changed: "
+    )
+    unsure = found.model_copy(
+        update={"change": Estimate(-0.1, -0.2, 0.01), "sampled_change": Estimate(-0.1, -0.11, -0.09)}
+    )
+    assert unsure.fell
+    assert verdict(unsure).startswith(
+        "Alarm: the accuracy has changed by an estimated -10.0 [-20.0, +1.0] points. The estimate fell beyond chance; "
+        "labelled texts tell whether the accuracy did. Changed: "
     )
     blind = found.model_copy(update={"change": None, "accuracy": None, "held_out": None, "causes": (), "alarm": False})
     assert verdict(blind) == "No change of the texts is shown."

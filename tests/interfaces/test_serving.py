@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from nlptl.errors import ConfigError
 from nlptl.interfaces.server.running import THREADS, ServerPlan
 from nlptl.interfaces.server.server_settings import ServerSettings
 from nlptl.interfaces.serving import named_runs, ready_lines
@@ -29,6 +30,25 @@ def test_names_are_those_of_folders_or_given(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     found = named_runs([f"{tmp_path}/tickets", f"m={tmp_path}/mails", f"{tmp_path}/a=b"])
     assert found == {"tickets": tmp_path / "tickets", "m": tmp_path / "mails", "a=b": tmp_path / "a=b"}
+
+
+def test_a_name_that_no_answer_can_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as found:
+        named_runs([f"caf\udce9={tmp_path}"])
+    assert str(found.value) == "RUN: found the name 'caf\\udce9', which is no UTF-8. Give NAME=FOLDER."
+
+
+def test_a_key_that_others_may_read_is_told(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in THREADS:
+        monkeypatch.setenv(name, "1")
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    key.chmod(0o644)
+    _, _, err = shell("serve", tmp_path, "--api-key-file", key, "--port", 0)
+    warning = f"Warning: every user of this machine may read the key in {key}. Type: chmod o-r {key}"
+    assert " ".join(err.split()).startswith(warning)
+    key.chmod(0o640)
+    assert "Warning" not in shell("serve", tmp_path, "--api-key-file", key, "--port", 0)[2]
 
 
 def test_a_stage_is_served_by_the_name_of_its_run(tmp_path: Path) -> None:

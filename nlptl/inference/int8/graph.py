@@ -14,7 +14,7 @@ from nlptl.artifact import read_arrays
 from nlptl.errors import ArtifactError
 from nlptl.inference.export_settings import ARRAYS, ArraySettings, ExportSettings
 from nlptl.inference.int8.layers import activate_rows, attend, linear, norm_rows, round_rest, round_rows
-from nlptl.inference.int8.vectors import ROWS, WIDE
+from nlptl.inference.int8.products import ROWS, WIDE
 from nlptl.inference.int8.weights import PackedLayer, PackedLinear, PackedNorm, PackedWeights, padded
 
 BLOCK = 96  # rows, a multiple of 6, whose wide vectors are in the caches together

@@ -12,15 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from nlptl.inference.int8.products import NARROW, ROWS, WIDE, dot_narrow, dot_wide
 from nlptl.inference.int8.vectors import (
     FINER,
-    NARROW,
-    ROWS,
-    WIDE,
     ZERO,
     add_into,
-    dot_narrow,
-    dot_wide,
     exponentials,
     four_rounded,
     gelu,

@@ -47,6 +47,18 @@ class PileOptions:
             )
         return any(given.values()) or reads or (file is not None and (writes or form == "parquet"))
 
+    def files(self, file: Path | None, out: Path | None, *, of: str) -> tuple[Path, Path]:
+        """Return what is read and where the results of `of` go. Raises ConfigError where one is not given: parts are files."""
+        if file is not None and out is not None:
+            return file, out
+        engine = None if self.engine.name == "local" else f"--engine {self.engine.name}"
+        cause = engine or (of if self.shard_rows is None else "--shard-rows")
+        told = "--file: is not given" if file is None else "--out: is not given"
+        why = "" if file is None else ": its parts are files"
+        raise ConfigError(
+            f"{told}; expected a file, a folder or an address such as s3://bucket/folder, which {cause} needs{why}. Name one."
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class PileInput:
@@ -70,17 +82,6 @@ class PileInput:
             remark(sentence)
         text = text_name(self.settings, self.keep)
         return pile, PileReading(self.settings, self.empty_text, self.keep, pile.names, text)
-
-
-def pile_files(file: Path | None, out: Path | None) -> tuple[Path, Path]:
-    """Return what is read and where the results go. Raises ConfigError where one is not given: parts are files."""
-    if file is None or out is None:
-        missing = "--file" if file is None else "--out"
-        raise ConfigError(
-            f"{missing}: is not given; expected a file, a folder or an address such as s3://bucket/folder, which a pile needs. "
-            "Name one."
-        )
-    return file, out
 
 
 def is_one_file(out: Path) -> bool:

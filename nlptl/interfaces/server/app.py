@@ -73,7 +73,7 @@ class PredictionServer:
             ) from None
         if self.settings.log_texts:
             for text in request.texts:
-                remark(f"{served.name}: {text}")
+                remark(f"{served.name}: {text}", wrap=False)  # broken, its parts would look like lines of the server
         return answer
 
     async def note_queues(self) -> None:
@@ -186,6 +186,7 @@ def _add_paths(app: FastAPI, server: PredictionServer) -> None:
     async def models() -> JSONResponse:
         return JSONResponse([served.description() for served in server.served.values()])
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=HealthBody, summary="Tell whether the server answers")
     async def health() -> JSONResponse:
         models = {

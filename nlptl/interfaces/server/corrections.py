@@ -78,8 +78,12 @@ def append_correction(path: Path, correction: Correction) -> None:
                 507, "corrections_full", f"The file of corrections has {MAX_BYTES:,} bytes. Move it away, then send this again."
             )  # fmt: skip
         os.lseek(handle, end, os.SEEK_SET)
-        _write_whole(handle, line)
-        os.fsync(handle)
+        try:
+            _write_whole(handle, line)
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, end)  # part of a line would stop whoever reads the file
+            raise
 
 
 def check_is_json(content_type: str) -> None:

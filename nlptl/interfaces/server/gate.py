@@ -1,4 +1,4 @@
-"""Gate: what every request passes first. Key, size of the body, time to send it, headers of security, metrics.
+"""Gate: what every request passes first. Who asks, size of the body, time to send it, headers of security, metrics.
 
 It is plain ASGI and calls `direct` handlers itself: the layers of the framework cost a short request more than its label does.
 """
@@ -6,11 +6,12 @@ It is plain ASGI and calls `direct` handlers itself: the layers of the framework
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
+from nlptl.interfaces.server.admission import check_host, check_key, check_site
+from nlptl.interfaces.server.prediction_request import quoted
 from nlptl.interfaces.server.refusal import ClientGone, Header, RequestRefused, internal
 from nlptl.interfaces.server.server_metrics import ServerMetrics
 from nlptl.interfaces.server.server_settings import ServerSettings
@@ -30,7 +31,9 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+SLOWEST = 4_096  # bytes a second of a table, slower than which nobody may hold a place among the tables in hand
 BODIES_AT_ONCE = 16  # of the greatest size, that all requests together may hold in memory
+PLAIN = (b"", b"identity")  # values of Content-Encoding that change nothing
 CLIENT_GONE = 499  # status under which a request is counted whose client did not wait
 
 
@@ -85,13 +88,24 @@ class Gate:
             self._metrics.request_done(path, status or CLIENT_GONE, time.perf_counter() - began)
 
     def _check(self, scope: Scope) -> None:
-        """Raise RequestRefused for a missing or wrong key, and for a body that says that it is too large."""
+        """Raise RequestRefused for who may not ask, and for a body that says that it is too large or packed."""
         headers = scope["headers"]
-        if self._key is not None and scope["path"] not in self._open_paths:
-            _check_key(self._key, headers)
-        for name, value in () if scope["path"] in self._file_paths else headers:
-            if name == b"content-length" and value.isdigit() and int(value[:20]) > self._settings.max_body:
-                raise self.too_large()
+        if self._settings.hosts is not None:
+            check_host(self._settings.hosts, headers)
+        if self._key is None:
+            check_site(scope["method"], headers)
+        elif scope["path"] not in self._open_paths:
+            check_key(self._key, headers)
+        to_disk = scope["path"] in self._file_paths
+        for name, value in headers:
+            if name == b"content-length" and not to_disk and value.isdigit():
+                if int(value[:20]) > self._settings.max_body:
+                    raise self.too_large()
+            elif name == b"content-encoding" and value.strip().lower() not in PLAIN:
+                raise RequestRefused(
+                    415, "packed",
+                    f"Content-Encoding: found {quoted(value.decode('latin-1'))}; the server unpacks no body. Send it unpacked.",
+                )  # fmt: skip
 
     def too_large(self) -> RequestRefused:
         """Return the refusal of a body that is too large."""
@@ -118,12 +132,12 @@ class Gate:
 class BodyReader:
     """`receive` of one request, which counts the bytes of the body and ends a body that takes too long.
 
-    A body that goes `to_disk` is not held in memory; each of its pieces has the whole time.
+    A body that goes `to_disk` is not held in memory; it has more time, by its bytes.
     """
 
     def __init__(self, gate: Gate, receive: Receive, *, to_disk: bool = False) -> None:
         self._gate, self._receive, self._to_disk = gate, receive, to_disk
-        self._complete, self._ends = False, 0.0
+        self._complete, self._ends = False, 0.0  # monotonic time at which the body is too slow
         self.held = 0
 
     async def __call__(self) -> Message:
@@ -131,7 +145,7 @@ class BodyReader:
         if self._complete:
             return await self._receive()
         loop = asyncio.get_running_loop()
-        if self._to_disk or not self._ends:
+        if not self._ends:
             self._ends = loop.time() + self._gate.settings.timeout
         try:
             async with asyncio.timeout_at(self._ends):
@@ -142,7 +156,9 @@ class BodyReader:
                 headers={"connection": "close"},
             ) from None  # fmt: skip
         if message["type"] == "http.request":
-            size = 0 if self._to_disk else len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            if self._to_disk:
+                self._ends, size = self._ends + size / SLOWEST, 0
             if self.held + size > self._gate.settings.max_body:
                 raise self._gate.too_large()
             self.held += size
@@ -173,21 +189,6 @@ async def _send_json(content: bytes, send: Send) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-def _check_key(key: bytes, headers: Collection[Header]) -> None:
-    given = next((value for name, value in headers if name == b"x-api-key"), None)
-    if given is None:
-        bearer = next((value for name, value in headers if name == b"authorization"), b"")
-        given = bearer[7:] if bearer[:7].lower() == b"bearer " else None
-    ask = {"www-authenticate": "Bearer"}
-    if given is None:
-        raise RequestRefused(
-            401, "no_key", "The request carries no key. Send the header Authorization: Bearer KEY, or X-API-Key: KEY.",
-            headers=ask,
-        )  # fmt: skip
-    if not hmac.compare_digest(given.strip(), key):
-        raise RequestRefused(401, "wrong_key", "The key is not that of this server. Check it.", headers=ask)
 
 
 def _secured(headers: Collection[Header]) -> list[Header]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from nlptl.artifact import read_manifest
 from nlptl.disk.ownership import MANIFEST
-from nlptl.errors import ArtifactError, ConfigError
+from nlptl.errors import ConfigError, NlptlError
 from nlptl.inference.predictor import Predictor
 from nlptl.interfaces.server.refusal import RequestRefused
 from nlptl.versions import artifact_in_use
@@ -89,7 +89,7 @@ def stamp_of_run(run: Path) -> Stamp:
     try:
         folder = artifact_in_use(run)
         found = (folder / MANIFEST).stat()
-    except (OSError, ArtifactError) as error:
+    except (OSError, NlptlError) as error:  # no fault of a folder may end the watch
         return (str(error),)
     return folder, found.st_ino, found.st_mtime_ns, found.st_size
 

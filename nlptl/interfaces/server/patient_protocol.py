@@ -13,6 +13,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from nlptl.interfaces.server.gate import refuse
+from nlptl.interfaces.server.refusal import RequestRefused
+
 HEADER_SECONDS = 10.0  # from the first byte of a request, or from the connection, to the end of its headers
 MAX_HEADERS = 65_536  # bytes
 LINGER_SECONDS = 5.0  # in which the rest of a refused body is thrown away, so that the client can read the refusal
@@ -34,6 +37,10 @@ class PatientProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None  # of headers, or of what is left of a refused body
         self._write_timer: asyncio.TimerHandle | None = None
         self._in_headers, self._in_message, self._header_bytes = False, False, 0
+        self._most_connections, self.limit_concurrency = (
+            self.limit_concurrency,
+            None,
+        )  # uvicorn would refuse in plain text
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -63,11 +70,16 @@ class PatientProtocol(HttpToolsProtocol):
         """Note that a request has begun."""
         super().on_message_begin()
         self._in_headers = self._in_message = True
+        if self._timer is None:  # a second request that begins in the same data as the end of the first
+            self._arm(HEADER_SECONDS)
 
     def on_headers_complete(self) -> None:
         """Note that its headers are there."""
         self._in_headers = False
         self._disarm()
+        most = self._most_connections
+        is_full = most is not None and max(len(self.connections), len(self.tasks)) >= most
+        self.app = refuse_as_full if is_full else self.config.loaded_app
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -132,6 +144,15 @@ class PatientProtocol(HttpToolsProtocol):
             head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(head % (status, len(body)) + body)
         self.transport.close()
+
+
+async def refuse_as_full(scope: Any, receive: Any, send: Any) -> None:
+    """Refuse a request beyond the connections that the system allows."""
+    refusal = RequestRefused(
+        503, "too_many_connections", "The server has as many connections as it can hold. Try again in a second.",
+        headers={"retry-after": "1", "connection": "close"},
+    )  # fmt: skip
+    await refuse(refusal, send)
 
 
 def _in_kernel(connection: Any) -> int:

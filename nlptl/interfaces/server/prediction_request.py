@@ -13,6 +13,11 @@ from nlptl.interfaces.server.refusal import RequestRefused
 from nlptl.interfaces.server.server_settings import ServerSettings
 
 FIELDS = ("texts", "text", "model", "probabilities", "coverage", "explain")
+COMMAND_NAMES = {
+    "abstain": "coverage",
+    "proba": "probabilities",
+}  # options of `nlptl predict`, and the fields they are here
+MAX_TOLD = 5  # unknown fields that are told at once
 MAX_QUOTED = 40  # characters of a wrong value that a message repeats
 
 
@@ -30,10 +35,8 @@ class PredictionRequest:
     def parse(cls, body: bytes, settings: ServerSettings) -> PredictionRequest:
         """Read a body. Raises RequestRefused: 400 for what is no JSON object, 422 for wrong fields, 413 beyond a limit."""
         given = json_object(body)
-        for name in given:
-            if name not in FIELDS:
-                meant = did_you_mean(name, FIELDS) or f" The fields are {', '.join(FIELDS)}."
-                raise wrong_field(f"{quoted(name)}: is no field of this request.{meant}")
+        if unknown := [name for name in given if name not in FIELDS]:
+            raise wrong_field(" ".join(map(_told_as_unknown, unknown[:MAX_TOLD])))
         texts = _texts(given)
         check_texts(texts, settings, where="texts" if "texts" in given else "text")
         return cls(
@@ -123,6 +126,13 @@ def quoted(name: str) -> str:
     """Return a client's word in quotation marks, cut where it is long."""
     cut = name if len(name) <= MAX_QUOTED else name[:MAX_QUOTED] + "…"
     return json.dumps(cut)
+
+
+def _told_as_unknown(name: str) -> str:
+    meant = did_you_mean(name, (*FIELDS, *COMMAND_NAMES)) or f" The fields are {', '.join(FIELDS)}."
+    for option, field in COMMAND_NAMES.items():
+        meant = meant.replace(repr(option), repr(field))
+    return f"{quoted(name)}: is no field of this request.{meant}"
 
 
 def _texts(given: Mapping[str, Any]) -> list[str]:

@@ -30,3 +30,5 @@ class ServerSettings:
     """Whether texts and their labels are written to stderr."""
     poll: float = 2.0
     """Seconds between two looks at the runs' folders, for a new version."""
+    hosts: frozenset[str] | None = None
+    """Names by which requests may call the server, beside localhost and addresses. None: any name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.util
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -20,6 +21,7 @@ ENDINGS = {
     "application/vnd.ms-excel": ".csv",
 }
 FORM = "multipart/form-data"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FIELD = "file"
 _PIECE = 1 << 20
 
@@ -27,7 +29,7 @@ _PIECE = 1 << 20
 async def received(request: Request, folder: Path, *, max_bytes: int) -> Path:
     """Return the path of the table that a request carries, written into `folder`.
 
-    Raises RequestRefused: 413 above `max_bytes`, 415 for another kind of content, 400 for no content.
+    Raises RequestRefused: 413 above `max_bytes`, 415 for another kind of content, 400 for no content, 507 on a full disk.
     """
     kind = _kind(request.headers.get("content-type", ""))
     _check_length(request, max_bytes)
@@ -38,6 +40,12 @@ async def received(request: Request, folder: Path, *, max_bytes: int) -> Path:
         )
     except ClientDisconnect:
         raise ClientGone from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise RequestRefused(
+            507, "no_space", "The server has no room on its disk for this file. Try again later, or send it in parts."
+        ) from None
     if not path.stat().st_size:
         raise RequestRefused(400, "no_file", "The request carries an empty file. Send a CSV file as its body.")
     return path

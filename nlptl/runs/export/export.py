@@ -14,7 +14,7 @@ from nlptl import artifact
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
 from nlptl.inference.export_settings import ExportSettings, Format, Parity, Precision, is_export
-from nlptl.inference.int8.vectors import HAS_DOT
+from nlptl.inference.int8.products import HAS_DOT
 from nlptl.inference.loading import reader_of
 from nlptl.inference.predictor import Predictor
 from nlptl.models.classifier import TextClassifier

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.artifact import is_run
 from nlptl.data.labelled_parts import spelt_as
-from nlptl.errors import ArtifactError, DataError
+from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.evaluation.intervals import paired_difference
 from nlptl.inference.export_settings import AccuracyParity, Parity
 from nlptl.runs.reading.texts import read_data
@@ -43,7 +44,15 @@ class RealTexts:
 
 
 def real_texts(run: Path, labels: Sequence[str]) -> RealTexts:
-    """Read texts of a run: of its test, else validation, else of those that it learnt from."""
+    """Read texts of a run: of its test, else validation, else of those that it learnt from.
+
+    Raises ConfigError for a folder that is no run.
+    """
+    if not is_run(run):
+        raise ConfigError(
+            f"RUN: {run} lies in no run; expected a classifier of one, on whose texts it is compared before it is written. Give "
+            "the run that trained it."
+        )
     data = read_data(run)[1]
     parts = {"test": data.test, "validation": data.validation, "labelled": data.labelled, "source": data.source}
     for name, table in parts.items():

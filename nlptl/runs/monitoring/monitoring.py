@@ -144,7 +144,6 @@ def _result(
     held_out = None if reference.answers is None else reference.answers.held_out
     labelled = _labelled(classifier, new, probabilities)
     found = None if held_out is None else _estimated(held_out, confidences, labelled, changes.inputs, seed=seed)
-    change = None if found is None else found.change
     result = MonitorResult(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         identity=identity,
@@ -155,7 +154,8 @@ def _result(
         how="" if reference.answers is None else reference.answers.how,
         held_out=None if held_out is None else _counted(held_out),
         accuracy=None if found is None else _plain(found.accuracy),
-        change=None if change is None else _plain(change),
+        change=None if found is None else _plain(found.change),
+        sampled_change=None if found is None else _plain(found.sampled_change),
         thresholded=None if held_out is None else _plain(thresholded_confidence(held_out, confidences, seed=seed)),
         labelled=None if labelled is None else _counted(labelled),
         labelled_texts=len(new.labels),

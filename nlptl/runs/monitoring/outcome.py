@@ -87,6 +87,7 @@ class MonitorResult(Config):
     held_out: Estimate | None  # accuracy of before
     accuracy: Estimate | None  # estimated for the new texts
     change: Estimate | None  # of the accuracy, as the confidences tell it, or the labels where some are known
+    sampled_change: Estimate | None = None  # with the noise of sampling alone; earlier versions give it as `change`
     thresholded: Estimate | None  # average thresholded confidence, another estimate of the accuracy
     labelled: Estimate | None  # accuracy on the new texts whose labels are known
     labelled_texts: Count
@@ -107,9 +108,18 @@ class MonitorResult(Config):
 
     @property
     def fell(self) -> bool:
-        """Whether the estimated accuracy has fallen out of its interval, and by enough to matter."""
-        change = self.change
-        return change is not None and change.high is not None and change.high < 0 and change.value <= -MIN_DROP
+        """Whether the estimate has fallen beyond chance, and by enough to matter.
+
+        What no confidence tells of a shift is not counted here: under a large one it would hide every fall of the confidence.
+        """
+        sampled = self.sampled_change or self.change
+        beyond = sampled is not None and sampled.high is not None and sampled.high < 0
+        return beyond and self.change is not None and self.change.value <= -MIN_DROP
+
+    @property
+    def shows_drop(self) -> bool:
+        """Whether a drop of the accuracy itself is shown, with all that is not known of a shift."""
+        return self.change is not None and self.change.high is not None and self.change.high < 0
 
     @property
     def watch(self) -> Watch:

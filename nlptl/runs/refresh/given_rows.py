@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,8 +91,16 @@ def _settings(
             except (NlptlError, OSError):
                 continue
             return settings, []
-    settings, taken_as = discover_settings(files, text=text, label=label, choose=choose, few_labels=True)
-    return settings, taken_as
+    try:
+        settings, taken_as = discover_settings(files, text=text, label=label, choose=choose, few_labels=True)
+    except DataError as error:
+        raise DataError([_in_own_options(fault) for fault in error.faults]) from None
+    return settings, [_in_own_options(sentence) for sentence in taken_as]
+
+
+def _in_own_options(sentence: str) -> str:
+    """Return a sentence of `nlptl start` with the options of `nlptl refresh`."""
+    return re.sub(r"`--(text|label)`", r"`--\1-column`", re.sub("^FILE: ", f"{WHERE}: ", sentence))
 
 
 def _check_known(table: TextTable, labels: Sequence[str]) -> None:

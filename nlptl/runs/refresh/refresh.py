@@ -167,7 +167,7 @@ def _judged_how(known: KnownRows, new: NewRows, paired: Paired, *, mistakes: boo
         sentences.append(
             "The new rows do not judge: the version in use gets nearly all of them wrong, as if they were chosen so."
         )
-    if not kept:
+    if new.rows and known.data.test is None:
         sentences.append("The run has no test of its own.")
     return " ".join(one for one in sentences if one)
 

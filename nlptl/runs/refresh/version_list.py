@@ -44,7 +44,7 @@ def add_version(run: Path, added: RunVersion, *, made_from: int, keep: int | Non
 def roll_back(run: Path, *, to: int | None = None) -> tuple[RunVersion, int]:
     """Use the version from which the one in use was made, or version `to`. Return it, and the number of the one before.
 
-    Raises ConfigError where there is no such version, ArtifactError where its files are damaged or gone.
+    Raises ConfigError where there is no such version, or it was not trained, ArtifactError where its files are damaged or gone.
     """
     _wanted(run, versions_of(run), to)
     with run_lock(run / FOLDER, remedy=REMEDY):
@@ -75,11 +75,14 @@ def _wanted(run: Path, versions: RunVersions, to: int | None) -> RunVersion:
             f"{run}: version {versions.in_use} is in use, which was made from no other; expected a version to go back to. Name "
             f"one with --to: nlptl versions {run}"
         )
-    found = versions.version(number)
+    found, choices = versions.version(number), ", ".join(map(str, versions.choices))
+    expected = f"one of the versions {choices}" if len(versions.choices) > 1 else f"version {choices}"
     if found is None:
-        known = ", ".join(str(one.number) for one in versions.versions)
+        raise ConfigError(f"--to: found {number}; expected {expected}. List them: nlptl versions {run}")
+    if not found.is_trained:
         raise ConfigError(
-            f"--to: found {number}; expected one of the versions {known}. List them: nlptl versions {run}"
+            f"--to: version {number} was not trained, since no new row was left; expected {expected}. List them: nlptl "
+            f"versions {run}"
         )
     return found
 

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from nlptl.errors import ArtifactError
 from nlptl.inference.export_settings import ArraySettings, ExportSettings
-from nlptl.inference.int8 import layers, vectors
+from nlptl.inference.int8 import layers, products
 from nlptl.inference.int8.graph import Int8Transformer
 from nlptl.inference.int8.weights import RAISED, PackedLinear, PackedWeights, Places, spread
 from nlptl.models.exports.int8_arrays import array_settings, int8_arrays
@@ -73,8 +73,8 @@ def test_what_rounding_leaves_can_be_multiplied_too() -> None:
 
 
 def test_products_do_without_the_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "HAS_DOT", False)
-    dot = vectors._dot(32)
+    monkeypatch.setattr(products, "HAS_DOT", False)
+    dot = products._dot(32)
 
     @njit
     def run(rows: Any, weights: Any, start: Any, sums: Any) -> None:

@@ -27,9 +27,7 @@ from tests.conftest import small_reviews
 from tests.interfaces.commands import Shell
 
 TEXTS, LABELS = small_reviews(23)
-NOT_GIVEN = (
-    "is not given; expected a file, a folder or an address such as s3://bucket/folder, which a pile needs. Name one."
-)
+NOT_GIVEN = "is not given; expected a file, a folder or an address such as s3://bucket/folder, which"
 
 
 @pytest.fixture
@@ -337,7 +335,19 @@ def test_a_pile_that_a_worker_does_not_see_is_told() -> None:
         ),
         (
             ("predict", "--file", "in.csv", "--engine", "processes"),
-            f"--out: {NOT_GIVEN}",
+            f"--out: {NOT_GIVEN} --engine processes needs: its parts are files. Name one.",
+        ),
+        (
+            ("predict", "--file", "in.csv", "--shard-rows", "9"),
+            f"--out: {NOT_GIVEN} --shard-rows needs: its parts are files. Name one.",
+        ),
+        (
+            ("predict", "--file", "in.csv", "--output", "parquet"),
+            f"--out: {NOT_GIVEN} --output parquet needs: its parts are files. Name one.",
+        ),
+        (
+            ("encode", "--file", "in.csv"),
+            f"--out: {NOT_GIVEN} encode needs: its parts are files. Name one.",
         ),
         (
             ("predict", "--file", "in.csv", "--shard-rows", "9", "--out", "labels.xlsx"),
@@ -350,7 +360,7 @@ def test_a_pile_that_a_worker_does_not_see_is_told() -> None:
         ),
         (
             ("encode", "--out", "v.npy"),
-            f"--file: {NOT_GIVEN}",
+            f"--file: {NOT_GIVEN} encode needs. Name one.",
         ),
         (
             ("encode", "--file", "in.csv", "--out", "v.npy", "--keep"),

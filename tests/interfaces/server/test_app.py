@@ -182,6 +182,35 @@ def test_a_body_that_takes_too_long_is_given_up() -> None:
     assert told == (408, "too_slow", "The body did not arrive within 0.1 s. Send it faster.")
 
 
+def test_a_table_that_trickles_is_given_up() -> None:
+    app = create_app({"m": LoadedModel(ByRule(("x", "y")), "1")}, ServerSettings(timeout=0.2))
+    sent = 0
+
+    async def trickle() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield b"text\n"
+        for _ in range(40):
+            await asyncio.sleep(0.05)
+            sent += 1
+            yield b"x\n"
+
+    told = refused(app, path="/predict-file", content=trickle(), headers={"content-type": "text/csv"})
+    assert told == (408, "too_slow", "The body did not arrive within 0.2 s. Send it faster.")
+    assert sent < 40
+
+
+def test_a_text_cannot_look_like_another_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    app = create_app({"m": LoadedModel(ByRule(("x", "y")), "1")}, ServerSettings(log_texts=True))
+    text = "a" * 98 + " Ended. Requests in hand were answered."
+    predicted(app, text=text)
+    assert capsys.readouterr().err == f"m: {text}\n"
+
+
+def test_a_probe_may_ask_for_the_head_of_the_health() -> None:
+    answer = asked(create_app({"m": LoadedModel(ByRule(("x", "y")), "1")}), "HEAD", "/health")
+    assert answer.status_code == 200
+
+
 def test_a_failure_is_told_without_the_text(capsys: pytest.CaptureFixture[str]) -> None:
     class Broken(ByRule):
         def probabilities(self, texts: Sequence[str], **_: Any) -> NDArray[np.float64]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import multiprocessing
+import os
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import pytest
 from fastapi import FastAPI
 
 from nlptl.data import load_table
+from nlptl.errors import StorageError
 from nlptl.interfaces.server import page_routes, uploads
 from nlptl.interfaces.server.app import create_app
 from nlptl.interfaces.server.corrections import Correction, append_correction
@@ -380,6 +384,42 @@ def test_a_file_of_corrections_that_cannot_be_written_is_told(
         507, "The server cannot write its file of corrections; its log tells why. Nothing was kept."
     )  # fmt: skip
     assert "corrections.jsonl" in capsys.readouterr().err
+
+
+def test_nothing_of_a_correction_is_left_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, write = tmp_path / "corrections.jsonl", os.write
+    append_correction(path, Correction("x", "good", None, "m", "1"))
+    before = path.read_text()
+    room = iter([10])
+
+    def write_some(handle: int, line: bytes) -> int:
+        if (left := next(room, 0)) == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, line[:left])
+
+    monkeypatch.setattr(os, "write", write_some)
+    with pytest.raises(StorageError):
+        append_correction(path, Correction("y", "good", None, "m", "1"))
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_a_full_disk_refuses_a_table_with_a_sentence(
+    form: bool, app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def full(_: str) -> Iterator[Path]:
+        (tmp_path / "file.csv").symlink_to("/dev/full")
+        yield tmp_path
+
+    monkeypatch.setattr(page_routes, "temporary_folder", full)
+    sent: Any = (
+        {"files": {"file": ("x.csv", b"text\nx\n", "text/csv")}} if form else {"content": b"text\nx\n", "headers": CSV}
+    )
+    answer = asked(app, "POST", "/predict-file", **sent)
+    assert (answer.status_code, message(answer)) == (
+        507, "The server has no room on its disk for this file. Try again later, or send it in parts."
+    )  # fmt: skip
 
 
 def test_a_correction_is_taken_as_json_alone(served: LoadedModel, tmp_path: Path) -> None:

@@ -21,6 +21,11 @@ WRONG = [
     (b'["a"]', 400, "not_json", 'The body is an array; expected a JSON object such as {"text": "…"}.'),
     (b'{"txt": "a"}', 422, "wrong_field", "\"txt\": is no field of this request. Did you mean 'text'?"),
     (
+        b'{"text": "a", "abstain": 0.9, "probaa": true, "probability": true}', 422, "wrong_field",
+        "\"abstain\": is no field of this request. Did you mean 'coverage'? \"probaa\": is no field of this request. Did you mean "
+        "'probabilities'? \"probability\": is no field of this request. Did you mean 'probabilities'?",
+    ),
+    (
         b'{"zzz": "a"}', 422, "wrong_field",
         '"zzz": is no field of this request. The fields are texts, text, model, probabilities, coverage, explain.',
     ),

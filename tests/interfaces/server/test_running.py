@@ -48,11 +48,13 @@ class Held(ByRule):
 
 
 @contextlib.contextmanager
-def running(predictor: ByRule, **settings: Any) -> Iterator[tuple[tuple[str, int], GracefulServer]]:
+def running(
+    predictor: ByRule, connections: int = 2_000, **settings: Any
+) -> Iterator[tuple[tuple[str, int], GracefulServer]]:
     """Serve a predictor in a thread; yield address and server."""
     bound, ready = listening_socket("127.0.0.1", 0), threading.Event()
     app = create_app({"m": LoadedModel(predictor, "1")}, ServerSettings(**settings))
-    server = graceful_server(app, grace=2, connections=2_000, when_ready=ready.set)
+    server = graceful_server(app, grace=2, connections=connections, when_ready=ready.set)
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
     address = bound.getsockname()
     thread.start()
@@ -131,6 +133,26 @@ def test_headers_that_trickle_are_late_all_the_same(monkeypatch: pytest.MonkeyPa
                     connection.sendall(b"\r\n")
                     time.sleep(0.05)
             assert connection.recv(9_999).startswith(b"HTTP/1.1 408")
+
+
+def test_a_second_request_in_the_same_data_has_no_more_time_than_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patient_protocol, "HEADER_SECONDS", 0.2)
+    with served(ByRule(LABELS)) as address, socket.create_connection(address, timeout=5) as connection:
+        connection.sendall(GOOD + b"GET /health HTTP/1.1\r\n")
+        found = b""
+        while part := connection.recv(9_999):
+            found += part
+    assert found.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 408" in found
+
+
+def test_a_connection_too_many_is_refused_with_a_sentence() -> None:
+    with running(ByRule(LABELS), connections=1) as (address, _):
+        assert answer_to(address, GOOD) == (
+            503,
+            {"error": {"code": "too_many_connections", "message": "The server has as many connections as it can hold. Try again "
+             "in a second."}},
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("takes_some", [True, False])

@@ -129,3 +129,14 @@ def test_an_export_that_predicts_otherwise_is_not_published(
     with pytest.raises(ArtifactError, match="more than 2 % of its labels differ; nothing was published"):
         export_run(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_classifier_outside_a_run_has_no_texts_to_compare_on(tmp_path: Path) -> None:
+    classifier_of(tiny_encoder("bert")).save(tmp_path / "alone")
+    with pytest.raises(ConfigError) as caught:
+        export_run(tmp_path / "alone", tmp_path / "out", format="onnx")
+    assert str(caught.value) == (
+        f"RUN: {tmp_path / 'alone'} lies in no run; expected a classifier of one, on whose texts it is compared before it is "
+        "written. Give the run that trained it."
+    )
+    assert not (tmp_path / "out").exists()

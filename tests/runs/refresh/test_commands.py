@@ -99,13 +99,66 @@ def test_versions_are_listed_with_their_scores(shell: Shell, copied: RunCopy) ->
     (second,) = [one for one in found.versions if one.number == 2]
     assert lines[3].split()[:6] == ["2", *second.when[:16].split("T"), "1", "120", "0"]
     assert lines[3].endswith("in use")
-    assert lines[-1] == f"Go back:  nlptl rollback {run} --to N"
+    assert lines[-1] == f"Go back:  nlptl rollback {run} --to 1"
 
 
 def test_a_run_that_was_never_refreshed_is_its_own_version(shell: Shell, copied: RunCopy) -> None:
     code, out, _ = shell("versions", copied("much"))
     assert code == 0
-    assert out.splitlines()[2].split() == ["1", "in", "use"]
+    (last,) = out.splitlines()[2:]
+    assert last.split() == ["1", "in", "use"]
+
+
+def test_a_version_of_which_nothing_was_left_to_train_is_no_choice(shell: Shell, copied: RunCopy) -> None:
+    run = copied("much")
+    file = write(run.parent / "more.csv", rows(8, seed=1))
+    _, out, _ = shell("refresh", run, "--labelled", file, "-q")
+    assert [line for line in out.splitlines() if "In quarantine" not in line and "quarantine.csv" not in line] == [
+        "8 rows: 0 are learnt, 0 held out, 8 in quarantine.",
+        "No new row is left, so nothing was trained.",
+        "Version 2 is not used; version 1 stays in use.",
+    ]
+    code, out, _ = shell("versions", run)
+    assert code == 0
+    assert out.splitlines()[3].endswith("  not trained")
+    assert out.splitlines()[4:] == ["Not trained: no new row was left."]
+    code, _, err = shell("rollback", run, "--to", "2")
+    assert code == 2
+    assert " ".join(err.split()) == (
+        f"--to: version 2 was not trained, since no new row was left; expected version 1. List them: nlptl "
+        f"versions {run}"
+    )
+    assert "Use it" not in shell("refresh", run, "--labelled", file)[1]
+
+
+def test_a_version_whose_files_were_removed_is_not_offered(shell: Shell, copied: RunCopy) -> None:
+    run = copied("refreshed")
+    assert shell("rollback", run)[0] == 0
+    found = RunVersions.read(run)
+    assert found is not None
+    gone = [one.model_copy(update={"removed": one.number == 2}) for one in found.versions]
+    found.model_copy(update={"versions": tuple(gone)}).write(run)
+    file = write(run.parent / "more.csv", rows(120, seed=5))
+    assert "Use it" not in shell("refresh", run, "--labelled", file, "--trust")[1]
+    assert "rollback" not in shell("versions", run)[1]
+
+
+def test_columns_are_asked_for_by_the_options_of_refresh(shell: Shell, copied: RunCopy) -> None:
+    run = copied("much")
+    file = run.parent / "only.csv"
+    file.write_text("text\n" + "".join(f"{text}\n" for text, _ in rows(12, seed=41)), encoding="utf-8")
+    code, _, err = shell("refresh", run, "--labelled", file, "-q")
+    assert code == 2
+    assert " ".join(err.split()).startswith(
+        f"{file}: found no column with labels; expected one with a few different values, each in at least 3 rows. If a column "
+        "holds labels, name it with `--label-column`."
+    )
+    _, _, err = shell("refresh", run, "--labelled", file, "--text-column", "body", "-q")
+    assert " ".join(err.split()) == (
+        f"{file}: there is no column 'body' with the texts; the columns are 'text'. Correct `--text-column`."
+    )
+    _, _, err = shell("refresh", run, "--labelled", file, "--labelled", file, "-q")
+    assert " ".join(err.split()) == f"--labelled: {file} is named twice. Name it once."
 
 
 def test_a_rollback_takes_one_command_and_another_one_goes_forward(shell: Shell, copied: RunCopy) -> None:
@@ -242,9 +295,9 @@ def test_a_folder_that_is_no_run_has_no_versions(shell: Shell, tmp_path: Path) -
 
 def test_many_versions_are_cut(shell: Shell, copied: RunCopy) -> None:
     run = copied("much")
-    RunVersions.model_validate(
-        {"in_use": 1, "versions": [{"number": 1}] + [{"number": n, "made_from": 1, "decision": "not used"} for n in range(2, 31)]}
-    ).write(run)  # fmt: skip
+    more = {"made_from": 1, "decision": "not used", "classifier": "0"}
+    every = [{"number": 1}, *({"number": number, **more} for number in range(2, 31))]
+    RunVersions.model_validate({"in_use": 1, "versions": every}).write(run)
     lines = shell("versions", run)[1].splitlines()
     assert lines[0] == "14 older versions are left out; versions.json lists them."
     assert len(lines) <= 25

@@ -177,6 +177,7 @@ def test_where_nothing_new_is_left_nothing_is_trained(copied: RunCopy) -> None:
     found = refreshed(run, rows(8, seed=1))
     assert found.quarantined == {"copy": 8}
     assert (found.decision, found.why) == ("not used", "No new row is left, so nothing was trained.")
+    assert found.judged_how == ""
     assert not (run / "versions" / "2" / "3-finetune").exists()
 
 
