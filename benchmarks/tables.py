@@ -373,6 +373,7 @@ TABLES = {
     "audit": audit,
     "audit-bars": functools.partial(promises, "audit"),
     "monitor": functools.partial(promises, "monitor"),
+    "export": functools.partial(promises, "export"),
     "curve-bars": functools.partial(promises, "curve"),
     "summary": summary,
     "long-texts": long_texts,
