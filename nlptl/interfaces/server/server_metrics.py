@@ -96,5 +96,5 @@ class ServerMetrics:
         if FOLDER not in os.environ:
             return generate_latest(self._registry)
         every = CollectorRegistry()
-        MultiProcessCollector(every)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(every)
         return generate_latest(every)

@@ -143,7 +143,7 @@ class Supervisor:
         self._workers.remove(worker)
         worker.connection.close()
         if worker.process.pid is not None:
-            mark_process_dead(worker.process.pid, str(self._metrics))  # type: ignore[no-untyped-call]
+            mark_process_dead(worker.process.pid, str(self._metrics))
         self._counts[worker.number - 1] = MANY
         code = worker.process.exitcode or 0
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
 
 PREDICT = (
     "numpy>=2.0", "tokenizers>=0.22", "safetensors>=0.5", "pydantic>=2.12", "PyYAML>=6.0", "typer>=0.20", "rich>=14.0",
@@ -68,6 +69,6 @@ def _distribution(name: str) -> Distribution | None:
 
 def _size_of(one: Distribution, file: object) -> int:
     try:
-        return int(one.locate_file(str(file)).stat().st_size)  # type: ignore[attr-defined]
+        return Path(str(one.locate_file(str(file)))).stat().st_size
     except OSError:
         return 0
