@@ -171,6 +171,7 @@ RESULTS = (
     "nlptl.inference.export_settings",
     "nlptl.versions",
     "nlptl.runs.monitoring.outcome",
+    "nlptl.runs.refresh.outcome",
 )
 NUMBERS = [
     (one, name)

@@ -203,7 +203,7 @@ def _next(result: MonitorResult, run: Path, folder: Path) -> Iterator[str]:
     """Tell what to do next; a command stands on a line of its own."""
     from nlptl.artifact import is_run
 
-    if result.accuracy is not None:
+    if result.accuracy is not None and not result.alarm:
         yield "The estimate cannot see labels that have come to mean something else; labelled texts can."
     if result.to_label_file is None:
         return
