@@ -156,6 +156,12 @@ def _read_view(folder: Path, settings: ViewSettings, table: str, terms: str) -> 
         ) from None
 
 
+def counted_lengths(words: Sequence[int] | None, characters: Sequence[int] | None) -> dict[NgramUnit, list[int]]:
+    """Return the least and most units of an n-gram, for each unit that is counted."""
+    units: dict[NgramUnit, Sequence[int] | None] = {"words": words, "characters": characters}
+    return {unit: [*lengths] for unit, lengths in units.items() if lengths}
+
+
 def _read_terms(path: Path, settings: ViewSettings, arrays: Mapping[str, NDArray[Any]]) -> StaticTerms:
     if settings.terms == "words":
         words = StaticWordTerms(read_tokenizer(path))
@@ -163,13 +169,11 @@ def _read_terms(path: Path, settings: ViewSettings, arrays: Mapping[str, NDArray
             raise ValueError("ids")
         return words
     vocabulary = read_settings(path, NgramVocabulary)
-    units: dict[NgramUnit, list[int] | None] = {"words": settings.words, "characters": settings.characters}
     parts = []
-    for unit, lengths in units.items():
-        if lengths:
-            ngrams: list[str] = getattr(vocabulary, unit)
-            numbers, idf = {ngram: number for number, ngram in enumerate(ngrams)}, arrays[f"idf_{unit}"]
-            if not ngrams or len(numbers) < len(ngrams) or idf.shape != (len(ngrams),):
-                raise ValueError(unit)
-            parts.append(StaticNgrams(unit, (lengths[0], lengths[1]), numbers, idf))
+    for unit, lengths in counted_lengths(settings.words, settings.characters).items():
+        ngrams: list[str] = getattr(vocabulary, unit)
+        numbers, idf = {ngram: number for number, ngram in enumerate(ngrams)}, arrays[f"idf_{unit}"]
+        if not ngrams or len(numbers) < len(ngrams) or idf.shape != (len(ngrams),):
+            raise ValueError(unit)
+        parts.append(StaticNgrams(unit, (lengths[0], lengths[1]), numbers, idf))
     return StaticNgramTerms(tuple(parts))

@@ -123,27 +123,11 @@ PipelineArgument = Annotated[
     Path,
     path_argument(metavar="PIPELINE", help="The pipeline's YAML file.", autocompletion=complete_pipelines),
 ]
-RunArgument = Annotated[
-    Path,
-    argument(
-        metavar="RUN", callback=run_in_use, readable=False, help="The folder of a run or of one of its stages.",
-        autocompletion=complete_runs,
-    ),
-]  # fmt: skip
-VersionedRunArgument = Annotated[
-    Path,
-    argument(
-        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run with all its versions.",
-        autocompletion=complete_runs,
-    ),
-]  # fmt: skip
-RefreshableRunArgument = Annotated[
-    Path,
-    argument(
-        metavar="RUN", callback=refreshable_run, readable=False, help="The folder of a run with all its versions.",
-        autocompletion=complete_runs,
-    ),
-]  # fmt: skip
+run_argument = functools.partial(argument, metavar="RUN", readable=False, autocompletion=complete_runs)
+WITH_VERSIONS = "The folder of a run with all its versions."
+RunArgument = Annotated[Path, run_argument(callback=run_in_use, help="The folder of a run or of one of its stages.")]
+VersionedRunArgument = Annotated[Path, run_argument(callback=run_folder, help=WITH_VERSIONS)]
+RefreshableRunArgument = Annotated[Path, run_argument(callback=refreshable_run, help=WITH_VERSIONS)]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

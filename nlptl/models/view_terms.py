@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from nlptl.inference.settings_files import NgramVocabulary, ViewSettings, read_settings
-from nlptl.inference.static_views import WORD, NgramUnit
+from nlptl.inference.static_views import WORD, NgramUnit, counted_lengths
 from nlptl.inference.static_words import UNKNOWN_ID
 from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
 from nlptl.inference.tokenizing import tokenize
@@ -181,5 +181,4 @@ def load_terms(path: Path, settings: ViewSettings, tensors: Mapping[str, Tensor]
     """Read the terms that encoder.json describes. Raises ValueError or KeyError for files that do not fit."""
     if settings.terms == "words":
         return WordTerms.load(path)
-    units: dict[NgramUnit, list[int] | None] = {"words": settings.words, "characters": settings.characters}
-    return NgramTerms.load(path, {unit: found for unit, found in units.items() if found}, tensors)
+    return NgramTerms.load(path, counted_lengths(settings.words, settings.characters), tensors)

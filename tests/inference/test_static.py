@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,9 +49,9 @@ def pooling(mode: PoolingMode, *, dim: int = DIM) -> Pooling:
     )
 
 
-def head(dim: int, *, hidden: int = 0, thresholds: list[float] | None = None, activation: str = "gelu") -> Head:
+def head(dim: int, *, hidden: int = 0, thresholds: list[float] | None = None, activation: Any = "gelu") -> Head:
     generator = torch.Generator().manual_seed(5)
-    found = Head(dim, 3, hidden=hidden, activation=activation, thresholds=thresholds, trained=True)  # type: ignore[arg-type]
+    found = Head(dim, 3, hidden=hidden, activation=activation, thresholds=thresholds, trained=True)
     with torch.no_grad():
         for part in [*found.parameters(), found.centre]:
             part.copy_(torch.randn(part.shape, generator=generator))
@@ -58,8 +59,8 @@ def head(dim: int, *, hidden: int = 0, thresholds: list[float] | None = None, ac
     return found
 
 
-def saved(made: Encoder, folder: Path, **of_head: object) -> TextClassifier:
-    classifier = TextClassifier(made, head(made.dim, **of_head), ["a", "b", "c"]).eval()  # type: ignore[arg-type]
+def saved(made: Encoder, folder: Path, **of_head: Any) -> TextClassifier:
+    classifier = TextClassifier(made, head(made.dim, **of_head), ["a", "b", "c"]).eval()
     classifier.save(folder)
     return classifier
 

@@ -1,8 +1,11 @@
-"""What the tests of the command line share: a shell, and one small classifier of a second."""
+"""What the tests of the command line share: a shell, one small classifier of a second, and a browser."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,15 @@ from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews
 from tests.interfaces.commands import Shell
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture
@@ -38,3 +50,17 @@ def nasty_classifier(small_classifier: Path, tmp_path_factory: pytest.TempPathFa
     given = TextClassifier.load(small_classifier)
     TextClassifier(given.encoder, given.head, ["\x1b[31mred\x07", "=cmd()\u202e\x9b"]).save(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Lend Chromium."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is missing: pip install 'nlptl[browser]'"
+    )
+    if BROWSER is None:
+        pytest.skip("Chromium is missing: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=BROWSER, args=OPTIONS)
+        yield opened
+        opened.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -115,11 +115,11 @@ class NgramTermStudent:
 
     @classmethod
     def of(
-        cls, texts: Sequence[str], lengths: Sequence[tuple[NgramUnit, Sequence[int]]], *, max_terms: int, where: str
+        cls, texts: Sequence[str], lengths: Mapping[NgramUnit, Sequence[int]], *, max_terms: int, where: str
     ) -> NgramTermStudent:
         """Return a student by the n-grams of texts. Raises DataError where they have none."""
         parts, least = [], 2 if len(texts) >= MIN_TEXTS_TO_DROP_RARE else 1
-        for unit, (fewest, most) in lengths:
+        for unit, (fewest, most) in lengths.items():
             counter: Any = new_vectorizer(unit, (fewest, most), min_df=least, max_features=max_terms)
             try:
                 counter.fit(texts)

@@ -72,8 +72,7 @@ def _alike(where: str) -> DataError:
 
 
 def _units(settings: NgramSettings) -> list[tuple[NgramUnit, tuple[int, int]]]:
-    units: dict[NgramUnit, list[int] | None] = {"words": settings.words, "characters": settings.characters}
-    return [(unit, (lengths[0], lengths[1])) for unit, lengths in units.items() if lengths]
+    return [(unit, (lengths[0], lengths[1])) for unit, lengths in settings.lengths().items()]
 
 
 def _counted(

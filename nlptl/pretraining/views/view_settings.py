@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from nlptl.config import Config, auto_or
 from nlptl.inference.settings_files import MAX_NGRAM
+from nlptl.inference.static_views import NgramUnit, counted_lengths
 from nlptl.pretraining.word2vec.tokenizer import TextSettings
 
 if TYPE_CHECKING:
@@ -80,17 +81,13 @@ class WordVectorView(Config):
         return SECONDS_TO_COMPILE + words * (SECONDS_A_WORD_READ + epochs * SECONDS_A_WORD_LEARNT * self.dim / 100)
 
 
-class NgramSettings(Config):
-    """Which n-grams of words and characters are counted, and how many of their leading directions are kept."""
+class NgramLengths(Config):
+    """Which n-grams are counted: of words, of characters, or both."""
 
-    dim: int = Field(default=100, ge=1, le=4096)
-    """Width of the vectors: the leading directions of the pile. More keep rarer n-grams, and cost time."""
     words: Lengths | None = Field(default=[1, 2])
     """Least and most words of an n-gram. More tell "not good" from "good", and are rarer. null leaves words out."""
     characters: Lengths | None = Field(default=[3, 5])
     """Least and most characters of an n-gram within a word. They see endings and misspelt words. null leaves them out."""
-    max_terms: int = Field(default=50_000, ge=1, le=1_000_000)
-    """Maximum number of n-grams of words, and as many of characters; the most frequent ones are kept."""
 
     @model_validator(mode="after")
     def _lengths_in_order(self) -> Self:
@@ -101,6 +98,19 @@ class NgramSettings(Config):
             if found is not None and found[0] > found[1]:
                 raise ValueError(f"found {name}: {found}; expected the least length before the most. Swap them")
         return self
+
+    def lengths(self) -> dict[NgramUnit, list[int]]:
+        """Return the least and most units of an n-gram, for each unit that is counted."""
+        return counted_lengths(self.words, self.characters)
+
+
+class NgramSettings(NgramLengths):
+    """Which n-grams of words and characters are counted, and how many of their leading directions are kept."""
+
+    dim: int = Field(default=100, ge=1, le=4096)
+    """Width of the vectors: the leading directions of the pile. More keep rarer n-grams, and cost time."""
+    max_terms: int = Field(default=50_000, ge=1, le=1_000_000)
+    """Maximum number of n-grams of words, and as many of characters; the most frequent ones are kept."""
 
 
 class NgramView(NgramSettings):

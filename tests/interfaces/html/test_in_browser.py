@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,32 +16,10 @@ from tests.reported import HOSTILE, NAMES, judged_texts, report_of
 
 pytestmark = pytest.mark.browser
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = (360, 768, 1280)
 LONG = tuple(letter * 240 for letter in "Wim")
 FIGURES = ("#matrix", "#reliability .area circle", "#labels .whisker", "#chart-map circle.right", ".mistakes mark",
            ".curves .curve", "#layers rect", "#data rect", "#cost rect")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Lend Chromium."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is missing: pip install 'nlptl[browser]'"
-    )
-    if BROWSER is None:
-        pytest.skip("Chromium is missing: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=BROWSER, args=OPTIONS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

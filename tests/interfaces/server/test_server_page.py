@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,14 +25,6 @@ from tests.interfaces.server.serving import ByRule, running
 
 pytestmark = pytest.mark.browser
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = (360, 768, 1280)
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -46,20 +37,6 @@ HOSTILE = [
 ]
 LABELS = ("<img src=x onerror=alert(1)>", "\u202eevil")
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Lend Chromium."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is missing: pip install 'nlptl[browser]'"
-    )
-    if BROWSER is None:
-        pytest.skip("Chromium is missing: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=BROWSER, args=OPTIONS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

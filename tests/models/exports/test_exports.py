@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,9 +36,9 @@ def classifier_of(encoder: Encoder, *, thresholds: tuple[float, ...] | None = No
     return TextClassifier(encoder, head, ["a", "b", "c"]).eval()
 
 
-def exported(classifier: TextClassifier, folder: Path, *, format: str = "onnx", precision: str = "fp32") -> Path:
+def exported(classifier: TextClassifier, folder: Path, *, format: Any = "onnx", precision: Any = "fp32") -> Path:
     def write(draft: Path) -> None:
-        write_export(classifier, draft, format=format, precision=precision)  # type: ignore[arg-type]
+        write_export(classifier, draft, format=format, precision=precision)
 
     artifact.publish(folder, write, artifact.Manifest(kind="classifier"))
     return folder
@@ -57,7 +58,7 @@ def test_a_graph_computes_what_torch_computes(model_type: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("pooling", ["cls", "max", "attention"])
-def test_poolings_prompts_sentences_and_projections_are_those_of_torch(pooling: str, tmp_path: Path) -> None:
+def test_poolings_prompts_sentences_and_projections_are_those_of_torch(pooling: Any, tmp_path: Path) -> None:
     plain = tiny_encoder("bert")
     transformer = plain.transformer
     transformer.layer = "mean" if pooling == "max" else 2
@@ -67,7 +68,7 @@ def test_poolings_prompts_sentences_and_projections_are_those_of_torch(pooling: 
     query = torch.randn(DIM, generator=torch.Generator().manual_seed(2)) if pooling == "attention" else None
     weight = torch.randn(8, DIM, generator=torch.Generator().manual_seed(3))
     encoder = Encoder(
-        plain.tokenizer, transformer, Pooling(pooling, query=query), normalized=True,  # type: ignore[arg-type]
+        plain.tokenizer, transformer, Pooling(pooling, query=query), normalized=True,
         projection=Projection([LinearMap(weight, None, "tanh")]), kept_dim=5,
     ).eval()  # fmt: skip
     texts = [

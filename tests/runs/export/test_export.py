@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,8 +123,8 @@ def test_an_export_that_predicts_otherwise_is_not_published(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Other(StaticClassifier):
-        def probabilities(self, *given: object, **more: object) -> np.ndarray:
-            return super().probabilities(*given, **more)[:, ::-1]  # type: ignore[arg-type]
+        def probabilities(self, *given: Any, **more: Any) -> np.ndarray:
+            return super().probabilities(*given, **more)[:, ::-1]
 
     monkeypatch.setattr(module, "reader_of", lambda _: Other.read_files)
     with pytest.raises(ArtifactError, match="more than 2 % of its labels differ; nothing was published"):
