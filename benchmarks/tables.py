@@ -2,7 +2,8 @@
 
     python benchmarks/tables.py [--check]
 
-A table stands between <!-- table: NAME --> and <!-- end -->; with --check nothing is written and a difference is an error.
+A table stands between <!-- table: NAME --> and <!-- end -->, a figure between <!-- figure: FILE / BAR --> and <!-- end -->; after
+FILE, "* 100" makes points of a share. With --check nothing is written and a difference is an error.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import start_bars
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "ideas.md")
+FIGURE = re.compile(r"(<!-- figure: (\S+)( \* 100)? / (.*?) -->).*?(<!-- end -->)")
 PICTURE = ROOT / "docs" / "few-labels.svg"
 
 
@@ -43,13 +45,29 @@ def main(check: bool) -> int:
 
 
 def filled(page: str) -> str:
-    """Return a page with its tables made again."""
+    """Return a page with its tables and figures made again."""
+    page = FIGURE.sub(lambda match: match[1] + figure(match[2], match[4], in_points=bool(match[3])) + match[5], page)
     return re.sub(
         r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)",
         lambda match: match[1] + TABLES[match[2]]() + match[3],
         page,
         flags=re.DOTALL,
     )
+
+
+def figure(name: str, bar: str, *, in_points: bool) -> str:
+    """Return value and interval of a difference, and whether it is shown: its interval leaves 0 out."""
+    found = next((one for one in result(name)["bars"] if one["name"] == bar), None)
+    if found is None:
+        return "not measured yet"
+    told = found.get("range") or str(found["value"])
+    numbers = [float(number) for number in re.findall(r"[-+]?[\d.]*\d", told)] if isinstance(told, str) else told
+    if len(numbers) != 3 or not isinstance(told, str):
+        return f"{found['value']}" + (f" [{numbers[0]}, {numbers[-1]}]" if len(numbers) > 1 else "")
+    value, low, high = (100 * number if in_points else number for number in numbers)
+    digits = 1 if in_points else len(told.split()[0].partition(".")[2])
+    shown = "" if low > 0 or high < 0 else ": not shown"
+    return f"{value:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]{shown}"
 
 
 def result(name: str) -> dict[str, Any]:
@@ -364,8 +382,20 @@ def audit() -> str:
 
 def promises(name: str) -> str:
     """Return the bars of a result as a table, those without a target too."""
-    rows = [[bar["name"], f"{bar['value']:.3g}", fewshot_tables.promise(bar)] for bar in result(name)["bars"]]
+    rows = [[bar["name"], _short(bar["value"]), fewshot_tables.promise(bar)] for bar in result(name)["bars"]]
     return markdown(["measured", "value", "target"], rows) + made_on(name)
+
+
+def japanese() -> str:
+    """Return how much better nlptl's word vectors are than each peer, in accuracy."""
+    bars = result("japanese")["bars"]
+    ends = ": upper end of the accuracy of nlptl minus that of "
+    rows = [[*bar["name"].split(ends), bar["range"], fewshot_tables.promise(bar)] for bar in bars]
+    return markdown(["set", "nlptl less", "accuracy", "upper end"], rows) + made_on("japanese")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
 
 
 TABLES = {
@@ -374,6 +404,8 @@ TABLES = {
     "audit-bars": functools.partial(promises, "audit"),
     "monitor": functools.partial(promises, "monitor"),
     "export": functools.partial(promises, "export"),
+    "japanese": japanese,
+    "serve": functools.partial(promises, "serve"),
     "curve-bars": functools.partial(promises, "curve"),
     "summary": summary,
     "long-texts": long_texts,

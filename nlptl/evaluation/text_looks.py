@@ -30,6 +30,7 @@ SCRIPTS = {
     "CJK": "Chinese characters",
 }
 CODES = ("", *NAMES, *SCRIPTS.values(), OTHER)  # "" where nothing is sure; a script where the language is not
+LANGUAGE_RULES = 2  # raised when a text is told to be of another language, so that kept ones are told again
 _SCRIPT_OF = {
     **dict.fromkeys(("ru", "uk", "bg"), "Cyrillic script"), **dict.fromkeys(("ar", "fa"), "Arabic script"),
     **dict.fromkeys(("ja", "zh"), "Chinese characters"),  # in which alone Japanese may be written

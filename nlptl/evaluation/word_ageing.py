@@ -1,6 +1,7 @@
 """Ageing of a vocabulary: words that new texts have and earlier ones lack, and words that a tokenizer cuts to pieces.
 
-Words are casefolded and without punctuation; Japanese and Chinese are split where the script changes. Shapes: n texts.
+Words are casefolded and without punctuation; Japanese and Chinese are split by a segmenter, or where the
+script changes. Shapes: n texts.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.inference.segmenting import cut
 from nlptl.models.words import core, is_protected, placed_words
+
+if TYPE_CHECKING:
+    from nlptl.inference.segmenter import WordCutter
 
 MIN_TEXTS = 3  # new texts that hold a new word
 LEVEL = 0.05  # probability of naming a word that is new by chance alone, for all words together
@@ -50,9 +56,9 @@ class Words:
     of_texts: tuple[Counter[str], ...]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Words:
-        """Count the words of texts; mentions, links and numbers are left out."""
-        return cls(tuple(Counter(_words(text)) for text in texts))
+    def of(cls, texts: Sequence[str], segmenter: WordCutter | None = None) -> Words:
+        """Count the words of texts but for mentions, links and numbers. A segmenter tells those of Japanese, in its forms."""
+        return cls(tuple(Counter(_words(text, segmenter)) for text in texts))
 
     def holders(self) -> Counter[str]:
         """Return how many texts hold each word."""
@@ -125,9 +131,9 @@ def aged_words(words: Sequence[str], before: Words, new: Words) -> list[AgedWord
     ]  # fmt: skip
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str, segmenter: WordCutter | None) -> list[str]:
     found = []
-    for _, word in placed_words(text):
+    for word in [word for _, word in placed_words(text)] if segmenter is None else cut(text, segmenter).split():
         begin, end = core(word)
         if begin < end and not is_protected(word):
             found.append(word[begin:end].casefold())

@@ -20,6 +20,8 @@ from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
 from nlptl.inference.graphs import Floats, TokenGraph, core_count, load_graph
 from nlptl.inference.packed_inputs import Ids
 from nlptl.inference.pooling import ArrayPooling, ArrayProjection, scaled
+from nlptl.inference.segmenter import checked_segmenter
+from nlptl.inference.segmenting import segmenting
 from nlptl.inference.sentences import tokenize_by_sentence
 from nlptl.inference.settings_files import EncoderSettings, TokenRuleSettings, read_settings
 from nlptl.inference.static_views import StaticView, read_static_views
@@ -52,8 +54,9 @@ class ExportedEncoder:
         settings = read_settings(folder / SETTINGS, EncoderSettings)
         projection = _read_projection(folder, settings, export.dim)
         width = export.dim if projection is None else projection.dim
+        tokenizer = segmenting(read_tokenizer(folder / TOKENIZER), checked_segmenter(settings.segmenter, folder))
         return cls(
-            read_tokenizer(folder / TOKENIZER), token_rule(settings.rule), load_graph(folder, export),
+            tokenizer, token_rule(settings.rule), load_graph(folder, export),
             _read_pooling(folder, settings, export.dim), settings.normalized, projection, settings.kept_dim,
             width if settings.kept_dim is None else min(width, settings.kept_dim),
             read_static_views(folder, settings.views),

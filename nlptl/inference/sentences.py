@@ -18,8 +18,15 @@ from nlptl.inference.tokenizing import TokenRule, tokenize
 MIN_SENTENCE_BYTES = 30  # in UTF-8; a shorter sentence joins the next one, the last one the one before
 MIN_CUT_TOKENS = 4  # of the sentence at the end of a cut text: two and the special ones
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-ENDS = re.compile(r"(?<=[.!?…؟۔।])[\"'”’»)\]]*\s+|(?<=[。！？])[」』”’）]*|\n")
-"""A sentence ends at a mark and a space, at a mark of a script without spaces, or at a line's end."""
+_CLOSING = "」』”’）｣〉》】)"
+_NEXT = "\u3041-\u30ff\u4e00-\u9fff「『（【"  # with which a sentence of Japanese or Chinese begins
+ENDS = re.compile(
+    r"(?<=[.!?…؟۔।])[\"'”’»)\]]*\s+|\n"
+    rf"|(?<=[。！？｡])(?![。！？!?｡{_CLOSING}])|(?<=[。！？｡])[{_CLOSING}]++(?![とっ、，])"
+    rf"|(?<=[!?])(?=[{_NEXT}])|(?<=[!?])[{_CLOSING}]++(?=[{_NEXT}])(?![とっ])"
+)
+"""A sentence ends at a mark and a space, at a mark of a script without spaces, or at a line's end. What is quoted, also
+quotes in quotes, and followed by と or って goes on."""
 
 
 def sentences(text: str) -> list[str]:

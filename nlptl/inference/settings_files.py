@@ -17,6 +17,7 @@ from nlptl.artifact import FORMAT_VERSION
 from nlptl.config import Config, load_json, parse
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.faults import cut, shown
+from nlptl.inference.segmenter import Segmenter, WordCutter
 from nlptl.inference.spelling import Spelling
 
 MAX_BYTES = 64 * 2**20  # of a settings file; those of real weights have some kilobytes
@@ -60,6 +61,7 @@ class WordTermsSettings(SettingsFile):
     """One of `views` in encoder.json: words."""
 
     terms: Literal["words"]
+    segmenter: Segmenter | None = None
 
 
 NgramLengths = Annotated[list[Annotated[int, Field(ge=1, le=MAX_NGRAM)]], Field(min_length=2, max_length=2)]
@@ -71,6 +73,7 @@ class NgramTermsSettings(SettingsFile):
     terms: Literal["ngrams"]
     words: NgramLengths | None = None
     characters: NgramLengths | None = None
+    segmenter: Segmenter | None = None
 
     @model_validator(mode="after")
     def _lengths_in_order(self) -> NgramTermsSettings:
@@ -101,6 +104,7 @@ class EncoderSettings(SettingsFile):
     kept_dim: int | None = Field(default=None, ge=1, le=MAX_DIM)
     views: list[ViewSettings] = Field(default_factory=list, max_length=MAX_VIEWS)
     subwords: Spelling | None = None  # from here on word vectors
+    segmenter: Annotated[WordCutter, Field(discriminator="name")] | None = None
     layer: Layer | Literal["mean"] | None = None  # from here on transformers
     attention: Text | None = None
     special_tokens: dict[
@@ -108,6 +112,12 @@ class EncoderSettings(SettingsFile):
     ] = Field(default_factory=dict, max_length=100)
     rule: TokenRuleSettings | None = None
     bottlenecks: BottleneckSettings | None = None
+
+    @property
+    def cut_by(self) -> tuple[WordCutter, ...]:
+        """What cuts texts into words, for the token model and for each view."""
+        found = (self.segmenter, *(view.segmenter for view in self.views))
+        return tuple(one for one in found if one is not None)
 
     @model_validator(mode="after")
     def _transformers_have_a_rule(self) -> EncoderSettings:

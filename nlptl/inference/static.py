@@ -21,6 +21,8 @@ from nlptl.errors import ArtifactError
 from nlptl.inference.array_classifier import ArrayClassifier, ClassifierParts
 from nlptl.inference.file_names import POOLING, TOKENIZER
 from nlptl.inference.pooling import ArrayPooling, scaled
+from nlptl.inference.segmenter import checked_segmenter
+from nlptl.inference.segmenting import segmenting
 from nlptl.inference.settings_files import EncoderSettings, read_settings
 from nlptl.inference.static_views import StaticView, read_static_views
 from nlptl.inference.static_words import StaticWords
@@ -51,7 +53,8 @@ class StaticEncoder:
             raise ArtifactError(
                 f"{folder}: holds a transformer, which needs torch; expected word vectors or n-grams. Export it with nlptl export."
             )
-        words = StaticWords.read(folder, read_tokenizer(folder / TOKENIZER), settings.subwords)
+        tokenizer = segmenting(read_tokenizer(folder / TOKENIZER), checked_segmenter(settings.segmenter, folder))
+        words = StaticWords.read(folder, tokenizer, settings.subwords)
         _check_words(folder, words)
         return cls(
             words, _read_pooling(folder, settings, words.dim), settings.normalized, settings.kept_dim,

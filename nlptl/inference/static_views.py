@@ -19,6 +19,8 @@ from tokenizers import Tokenizer
 from nlptl.artifact import read_arrays
 from nlptl.errors import ArtifactError
 from nlptl.inference.file_names import VIEW_TABLES, VIEW_TERMS
+from nlptl.inference.segmenter import Segmenter, checked_segmenter
+from nlptl.inference.segmenting import cut_texts, segmenting
 from nlptl.inference.settings_files import NgramVocabulary, ViewSettings, read_settings
 from nlptl.inference.static_words import UNKNOWN_ID
 from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
@@ -82,6 +84,7 @@ class StaticNgramTerms:
     """Word and character n-grams of a text, of all units side by side, scaled to length 1 in all."""
 
     parts: tuple[StaticNgrams, ...]
+    segmenter: Segmenter | None = None
 
     def __len__(self) -> int:
         return sum(len(part.numbers) for part in self.parts)
@@ -89,7 +92,7 @@ class StaticNgramTerms:
     def of_texts(self, texts: Sequence[str]) -> Iterator[WeightedTerms]:
         """Yield the known n-grams of each text."""
         share, firsts = np.float32(len(self.parts) ** 0.5), np.cumsum([0, *(len(part.numbers) for part in self.parts)])
-        for text in texts:
+        for text in cut_texts(texts, self.segmenter):
             found = [part.of_text(text) for part in self.parts]
             terms = [numbers + first for (numbers, _), first in zip(found, firsts.tolist(), strict=False)]
             weights = (np.concatenate([part for _, part in found]) / share).astype(np.float32)
@@ -163,8 +166,9 @@ def counted_lengths(words: Sequence[int] | None, characters: Sequence[int] | Non
 
 
 def _read_terms(path: Path, settings: ViewSettings, arrays: Mapping[str, NDArray[Any]]) -> StaticTerms:
+    segmenter = checked_segmenter(settings.segmenter, path.parent)
     if settings.terms == "words":
-        words = StaticWordTerms(read_tokenizer(path))
+        words = StaticWordTerms(segmenting(read_tokenizer(path), segmenter))
         if highest_id(words.tokenizer) >= len(words):
             raise ValueError("ids")
         return words
@@ -176,4 +180,4 @@ def _read_terms(path: Path, settings: ViewSettings, arrays: Mapping[str, NDArray
         if not ngrams or len(numbers) < len(ngrams) or idf.shape != (len(ngrams),):
             raise ValueError(unit)
         parts.append(StaticNgrams(unit, (lengths[0], lengths[1]), numbers, idf))
-    return StaticNgramTerms(tuple(parts))
+    return StaticNgramTerms(tuple(parts), segmenter)

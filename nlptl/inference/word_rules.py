@@ -7,6 +7,8 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from nlptl.inference.segmenting import segmenter_of
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -45,11 +47,14 @@ def normalizer_steps(preset: Preset, unicode: UnicodeForm, *, lowercase: bool) -
     return steps
 
 
-def word_split(preset: Preset) -> Any:
-    """Return the pre-tokenizer that finds the words of a normalised text."""
+def word_split(preset: Preset, *, is_cut: bool = False) -> Any:
+    """Return the pre-tokenizer that finds the words of a normalised text.
+
+    Where texts were cut before (`is_cut`), words of scripts without spaces stand between blanks as all others do.
+    """
     from tokenizers import Regex, pre_tokenizers
 
-    pattern = f"{_SCRIPTS_WITHOUT_SPACES}|{_WORD}"
+    pattern = _WORD if is_cut else f"{_SCRIPTS_WITHOUT_SPACES}|{_WORD}"
     if preset == "tweets":
         pattern = f"{URL}|{USER}|{_EMOTICON}|{_EMOJI}|{pattern}|[!?](?![!?])"
     return pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
@@ -58,8 +63,11 @@ def word_split(preset: Preset) -> Any:
 def reads_chunks_alone(tokenizer: Tokenizer) -> bool:
     """Return whether the words of a chunk, which is text between ASCII whitespace, never depend on the chunks beside it.
 
-    It is true of tokenizers that consist of the rules here; only `<br />` has whitespace inside. Of others nothing is known.
+    It is true of tokenizers that consist of the rules here; only `<br />` has whitespace inside. Of others nothing is known,
+    and a segmenter looks at the words around.
     """
+    if segmenter_of(tokenizer) is not None:
+        return False
     if tokenizer.normalizer is None or tokenizer.pre_tokenizer is None or type(tokenizer.model).__name__ != "WordLevel":
         return False
     if tokenizer.truncation is not None or tokenizer.padding is not None or tokenizer.get_added_tokens_decoder():

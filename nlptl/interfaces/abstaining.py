@@ -65,7 +65,7 @@ class Abstaining:
             return f"{told}; none of these has one label in its set."
         have = f"{held.single} {'has' if held.single == 1 else 'have'} one label in {'its' if held.single == 1 else 'their'} set"
         return (
-            f"{told}. Of these {held.held_out} held-out texts, {have}, which is right for {held.right} "
+            f"{told}. Of these {held.held_out} texts, {have}, which is right for {held.right} "
             f"({wilson(held.right, held.single).told('.2f')})."
         )
 

@@ -1,10 +1,10 @@
-"""The command `compare`: regimes of one pipeline, whole pipelines, or finished runs, judged on the same texts."""
+"""The command `compare`: regimes or arms of one pipeline, whole pipelines, or finished runs, judged on the same texts."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nlptl.runs.reading.planned_comparison import ComparisonFiles
     from nlptl.runs.studies.comparison.comparison import ComparisonResult
 
-MINUTES, SEEDS = 10.0, 5
+MINUTES, MAX_SEEDS = 10.0, 1000
 
 
 def compare(
@@ -45,10 +45,20 @@ def compare(
     regimes: Annotated[
         str | None, option(metavar="NAMES", help="Compare only these, such as frozen,lora,full. Default: all that make sense.")
     ] = None,
+    arms: Annotated[
+        bool,
+        typer.Option(
+            "--arms", help="Compare the arms of the pipeline's `compare:` block instead of its regimes. It must not redraw."
+        ),
+    ] = False,
     minutes: Annotated[float, typer.Option(metavar="N", help="Time for all trainings, in minutes.")] = MINUTES,
     seeds: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1000, help="Train each arm under so many seeds, on a test.")
-    ] = SEEDS,
+        int | None,
+        option(
+            metavar="N", min=1,
+            help="Train each arm under so many seeds, on a test. Default: 5, or what `compare:` says of its arms.",
+        ),
+    ] = None,
     weights: Annotated[
         str | None, option(metavar="NAME", help="Encoder of the regimes where the pipeline has none, such as minilm.")
     ] = None,
@@ -79,6 +89,8 @@ def compare(
         raise ConfigError(
             f"--minutes: found {minutes:g}; expected a number above 0, at most 100,000. Give the minutes that it may take."
         )
+    if seeds is not None and seeds > MAX_SEEDS:
+        raise ConfigError(f"--seeds: found {seeds}; expected a whole number from 1 to {MAX_SEEDS:,}. Give fewer seeds.")
     where = EngineChoice(engine, address, workers)
     where.check()
     are_runs = _are_runs(given)
@@ -89,21 +101,22 @@ def compare(
         if are_runs:
             elsewhere = None if engine == "local" else engine
             _refuse(
-                {"--regimes": regimes, "--weights": weights, "--set": set_, "--engine": elsewhere},
+                {"--regimes": regimes, "--arms": arms, "--weights": weights, "--set": set_, "--engine": elsewhere},
                 "runs, which are trained already",
             )
             result = _runs(given, folder, context, test)
         else:
             _refuse({"--test": test}, "pipelines, which name their test under data.test")
-            files = _files(given, regimes, minutes, seeds, weights, set_ or [])
+            files = _files(given, regimes, minutes, seeds, weights, set_ or [], arms=arms)
             result = _pipelines(files, folder, context, where, as_kept=format != "text")
     if format == "text":
         options: dict[str, object] = {"--regimes": regimes, "--weights": weights, "--out": out}
         options |= {"--minutes": f"{minutes:g}"} if minutes != MINUTES else {}
-        options |= {"--seeds": seeds} if seeds != SEEDS else {}
+        options |= {"--seeds": seeds}
         options |= {"--engine": engine, "--address": address, "--workers": workers} if engine != "local" else {}
         options |= {"--device": device} if device != "auto" else {}
-        more = [] if quiet else [_next_line(given, result, options, set_ or [], are_runs=are_runs)]
+        given_as = [*map(str, given), *(["--arms"] if arms else [])]
+        more = [] if quiet else [_next_line(given_as, result, options, set_ or [], are_runs=are_runs)]
         tell(summary_lines(result, more=more), wrap=False)
     else:
         print_exactly([markdown(result) if format == "markdown" else as_csv(result)])
@@ -168,7 +181,14 @@ def _pipelines(
 
 
 def _files(
-    given: list[Path], regimes: str | None, minutes: float, seeds: int, weights: str | None, assignments: list[str]
+    given: list[Path],
+    regimes: str | None,
+    minutes: float,
+    seeds: int | None,
+    weights: str | None,
+    assignments: list[str],
+    *,
+    arms: bool,
 ) -> ComparisonFiles:
     """Return what is compared. Raises ConfigError for regimes that nobody knows, and for those of several pipelines."""
     from nlptl.runs.reading.planned_comparison import ComparisonFiles
@@ -176,15 +196,18 @@ def _files(
 
     names = None if regimes is None else tuple(name.strip() for name in regimes.split(",") if name.strip())
     checked_regimes(names)  # before any data are read
+    if arms:
+        _refuse({"--regimes": regimes, "--weights": weights}, "--arms, whose chains stand in the file")
     if len(given) > 1:
         _refuse(
-            {"--regimes": regimes, "--weights": weights}, "several pipelines, which are compared as they are written"
+            {"--regimes": regimes, "--arms": arms, "--weights": weights},
+            "several pipelines, which are compared as they are written",
         )
-    return ComparisonFiles(tuple(given), tuple(assignments), names, minutes, seeds, weights)
+    return ComparisonFiles(tuple(given), tuple(assignments), names, minutes, seeds, weights, arms)
 
 
 def _next_line(
-    given: list[Path],
+    given: Sequence[str],
     result: ComparisonResult,
     options: Mapping[str, object],
     assignments: list[str],
@@ -198,4 +221,4 @@ def _next_line(
         return f'Next:    nlptl predict {shlex.quote(result.arms[best])} "A text of your own."'
     typed = [part for name, value in options.items() if value is not None for part in (name, value)]
     typed += [part for one in assignments for part in ("--set", one)]
-    return f"Next:    {shlex.join(['nlptl', 'compare', *map(str, [*given, *typed])])} --format markdown"
+    return f"Next:    {shlex.join(['nlptl', 'compare', *given, *map(str, typed)])} --format markdown"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
 
 MAX_LINES = 25  # of all that is printed
+SCORES = 3  # columns of an arm's name and scores
 MANY_TEXTS = 1_000  # from which a tenth of a point is worth a column
 HEADER = ("", "accuracy %", "macro-F1 %", "time", "trained", "MB peak", "MB disk", "ms/text")
 ROW_NAMES = (
@@ -68,17 +69,18 @@ def _tail(name: str, width: int) -> str:
 
 def change_rows(result: ComparisonResult) -> list[list[str]]:
     """Return a table of arms, the first row its header: scores, costs, and the command that makes each arm."""
-    rows = [[*ROW_NAMES, "command"]]
-    for place, facts in enumerate(result.facts):
-        name, *cells = _row(result, place, ".1f")
-        rows.append([name, *cells, command(facts)])
+    rows = [[*ROW_NAMES[:SCORES], f"points over {result.arms[0]}", *ROW_NAMES[SCORES:], "command"]]
+    for place, (facts, apart) in enumerate(zip(result.facts, _from_first(result), strict=True)):
+        cells = _row(result, place, ".1f")
+        difference = "" if apart is None else _percent(apart, "+.1f")
+        rows.append([*cells[:SCORES], difference, *cells[SCORES:], command(facts)])
     return rows
 
 
 def markdown(result: ComparisonResult) -> str:
     """Return how the arms were judged, their table, and what it shows, in Markdown."""
     header, *rows = change_rows(result)
-    lines = [_piped(header), _piped(["---", *["---:"] * (len(header) - 2), "---"])]
+    lines = [_piped([*map(_in_markdown, header)]), _piped(["---", *["---:"] * (len(header) - 2), "---"])]
     lines += [_piped([*map(_in_markdown, row[:-1]), f"`` {row[-1]} ``" if row[-1] else ""]) for row in rows]
     how, shows = (" ".join(one.split()) for one in (f"{result.judged} Brackets are 95 % intervals.", result.sentence))
     return "\n".join([how, "", *lines, "", shows]) + "\n"
@@ -86,14 +88,26 @@ def markdown(result: ComparisonResult) -> str:
 
 def as_csv(result: ComparisonResult) -> str:
     """Return the table of arms as CSV, shares and costs as plain numbers, with the ends of the intervals."""
-    names = ["arm", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "macro_f1_low", "macro_f1_high", "seconds"]
-    names += ["trainable_parameters", "memory_mb", "disk_mb", "latency_ms", "command"]
+    names = ["arm", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "macro_f1_low", "macro_f1_high"]
+    names += [
+        "difference",
+        "difference_low",
+        "difference_high",
+        "seconds",
+        "trainable_parameters",
+        "memory_mb",
+        "disk_mb",
+        "latency_ms",
+        "command",
+    ]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(names)
     found = result.results[0]
-    for facts, accuracy, macro_f1 in zip(result.facts, found.accuracies, found.macro_f1s, strict=True):
-        scores = [value for one in (accuracy, macro_f1) for value in (one.value, one.low, one.high)]
+    arms = zip(result.facts, found.accuracies, found.macro_f1s, _from_first(result), strict=True)
+    for facts, accuracy, macro_f1, apart in arms:
+        estimates = (accuracy, macro_f1, apart)
+        scores = [value for one in estimates for value in ((one.value, one.low, one.high) if one else [None] * 3)]
         cost = facts.cost
         costs = [] if cost is None else [cost.seconds, cost.trainable_parameters, cost.memory, cost.disk, cost.latency]
         writer.writerow([facts.name, *map(_number, scores), *map(_number, costs or [None] * 5), command(facts)])
@@ -106,6 +120,11 @@ def command(facts: ArmFacts) -> str:
         return ""
     settings = [part for one in facts.assignments for part in ("--set", one)]
     return shlex.join(["nlptl", "run", facts.pipeline, *settings])
+
+
+def _from_first(result: ComparisonResult) -> list[Estimate | None]:
+    """Return how the accuracy of each arm differs from that of the first, None for the first."""
+    return [None, *(one.difference for one in result.results[0].differences)]
 
 
 def _row(result: ComparisonResult, place: int, form: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nlptl.interfaces.terminal import table
-from nlptl.models.known_encoders import KNOWN, KnownEncoder
+from nlptl.models.known_encoders import FULL_BITS, KNOWN, KnownEncoder
 
 MAX_NAME = 24  # columns for which there is room
 MAX_CODES = 3  # languages that are named; of more their number is told
@@ -27,7 +27,8 @@ def known_lines() -> Iterator[str]:
     for one in KNOWN:
         if one.package is not None:
             found = "is" if is_at_hand(one.package) else "would be"
-            yield f"As the pip package {one.package}, {_short(one)} {found} here: `weights: {one.package}`."
+            rounded = "" if one.bits == FULL_BITS else f", its weights rounded to {one.bits} bits"
+            yield f"As the pip package {one.package}, {_short(one)} {found} here: `weights: {one.package}`{rounded}."
     yield from _prompt_lines()
     for leaks in dict.fromkeys(one.leaks for one in KNOWN if one.leaks):
         learnt = ", ".join(_short(one) for one in KNOWN if one.leaks == leaks)

@@ -183,7 +183,8 @@ QuotingOption = Annotated[
     Literal["csv", "none"] | None, option(help="Quotes in the file enclose fields, or are plain. Default: detected.")
 ]
 EncodingOption = Annotated[
-    str | None, option(metavar="NAME", help="Read the file in this encoding, such as cp1252. Default: detected.")
+    str | None,
+    option(metavar="NAME", help="Read the file in this encoding, such as cp1252 or cp932. Default: detected."),
 ]
 NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is data; columns have numbers from 1.")]
 SheetOption = Annotated[str | None, option(metavar="NAME", help="Read this sheet of a workbook. Default: the first.")]

@@ -105,7 +105,8 @@ def versions(run: RefreshableRunArgument) -> None:
     tell(list(list_lines(found)), wrap=False)
     if others := [number for number in found.choices if number != found.in_use]:
         to = others[0] if len(others) == 1 else "N"
-        tell(["", f"Go back:  nlptl rollback {shlex.quote(str(run))} --to {to}"], wrap=False)
+        way = "Go forward" if min(others) > found.in_use else "Go back"
+        tell(["", f"{way}:  nlptl rollback {shlex.quote(str(run))} --to {to}"], wrap=False)
 
 
 def rollback(
@@ -122,7 +123,8 @@ def rollback(
         tell([f"Version {before} is in use already."])
         return
     tell([f"Version {wanted.number} is in use now: {version_folder(run, wanted.number)}. Nothing was removed."])
-    tell([f"Go forward:  nlptl rollback {folder} --to {before}"], wrap=False)
+    way = "Go forward" if before > wanted.number else "Go back"
+    tell([f"{way}:  nlptl rollback {folder} --to {before}"], wrap=False)
 
 
 def outcome_lines(run: Path, found: RefreshOutcome) -> Iterator[str]:

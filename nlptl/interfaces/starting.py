@@ -121,12 +121,22 @@ def outcome_lines(outcome: StartOutcome) -> Iterator[str]:
 
 
 def next_lines(request: StartRequest, report: Path, *, has_pile: bool) -> Iterator[str]:
-    """Tell the next three commands."""
+    """Tell what to do next: look, use, improve."""
     folder = shlex.quote(str(request.folder))
-    yield f"Look at it:  python -m webbrowser {shlex.quote(str(report))}"
+    yield f"Look at it:  open {shlex.quote(str(report))} in your browser."
     yield f'Use it:      nlptl predict {folder} "A text of your own."'
-    first = f"label rows of {folder}/label-next.csv" if has_pile else f"check {folder}/suspects.csv, add rows"
+    first = (
+        f"label rows of {_table(request)} (see {folder}/label-next.csv)"
+        if has_pile
+        else f"check {folder}/suspects.csv, add rows"
+    )
     yield f"Improve it:  {first}, then: {_command(request)}"
+
+
+def _table(request: StartRequest) -> str:
+    """Return the name of the table whose rows want labels."""
+    alone = len(request.files) == 1 and not request.unlabelled
+    return shlex.quote(request.files[0].name) if alone else "your files"
 
 
 def _command(request: StartRequest) -> str:

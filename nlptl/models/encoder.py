@@ -21,6 +21,7 @@ from nlptl import artifact
 from nlptl.data.python_texts import TextColumns, TextsLike, strings
 from nlptl.errors import ConfigError
 from nlptl.faults import shown
+from nlptl.inference.segmenting import segmenter_alone, segmenter_of
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder_files import EncoderParts, check_read_back, file_names, probe_texts
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
@@ -34,6 +35,7 @@ from nlptl.training.token_budgets import shrinking_batches, token_budget_batches
 from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
+    from nlptl.inference.segmenter import Segmenter, WordCutter
     from nlptl.models.exported_model import ExportedModel
     from nlptl.models.transformer import Transformer
 
@@ -87,6 +89,17 @@ class Encoder(nn.Module):
         return self.token_model.device
 
     @property
+    def segmenter(self) -> Segmenter | None:
+        """What cuts Japanese into words by the settings of a stage, for the token model or a view; None where nothing does."""
+        found = map(segmenter_alone, self._word_cutters())
+        return next((one for one in found if one is not None), None)
+
+    @property
+    def word_cutter(self) -> WordCutter | None:
+        """What cuts texts into words for the token model, or for a view; None where nothing does."""
+        return next((one for one in self._word_cutters() if one is not None), None)
+
+    @property
     def transformer(self) -> Transformer:
         """The token model, if the caller knows that it is a transformer."""
         from nlptl.models.transformer import Transformer
@@ -103,6 +116,9 @@ class Encoder(nn.Module):
                 "was exported from."
             )
         return self.token_model.kind
+
+    def _word_cutters(self) -> tuple[WordCutter | None, ...]:
+        return segmenter_of(self.tokenizer), *(view.terms.segmenter for view in self.views)
 
     def words(self) -> list[str]:
         """Return the vocabulary by id."""

@@ -18,6 +18,8 @@ from nlptl import artifact
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER, WORD_VECTORS
+from nlptl.inference.segmenter import checked_segmenter, segmenter_settings
+from nlptl.inference.segmenting import segmenter_of, segmenting
 from nlptl.inference.settings_files import EncoderSettings, read_settings
 from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models import other_tools
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     TokenModel = WordVectors | Transformer | ExportedModel
 
 PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
+JAPANESE_PROBE = "この映画は面白くなかったが、俳優の演技は見事だった。"  # where a segmenter cuts words
 MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
 TOLERANCE = 1e-4  # between two computations of the same vectors
 
@@ -62,7 +65,7 @@ class EncoderParts:
             )
         settings: dict[str, Any] = {
             "format_version": artifact.FORMAT_VERSION, "token_model": token_model.kind, "pooling": self.pooling.mode,
-            "normalized": self.normalized, **token_model.settings(),
+            "normalized": self.normalized, **token_model.settings(), **segmenter_settings(segmenter_of(self.tokenizer)),
         }  # fmt: skip
         if self.projection is not None:
             settings["projection"] = list(self.projection.activations)
@@ -86,7 +89,8 @@ class EncoderParts:
         """Read the files of `write`. Raises ArtifactError if one is missing or damaged."""
         checked = read_settings(folder / SETTINGS, EncoderSettings)
         settings = checked.model_dump()
-        tokenizer = read_tokenizer(folder / TOKENIZER)
+        segmenter = checked_segmenter(checked.segmenter, folder)
+        tokenizer = segmenting(read_tokenizer(folder / TOKENIZER), segmenter)
         token_model = _read_token_model(folder, settings)
         token_model.origin = Origin.read(folder)
         pooling = _read_pooling(folder, settings, token_model.dim)
@@ -110,7 +114,8 @@ def file_names() -> frozenset[str]:
 def probe_texts(tokenizer: Tokenizer) -> list[str]:
     """Return texts whose vectors tell whether an encoder is read back as it was."""
     added = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
-    return [*PROBES, *added[-MAX_ADDED_PROBES:]]
+    cut = [] if segmenter_of(tokenizer) is None else [JAPANESE_PROBE]
+    return [*PROBES, *cut, *added[-MAX_ADDED_PROBES:]]
 
 
 def check_read_back(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from tokenizers import normalizers
 
@@ -16,9 +16,11 @@ from nlptl import artifact
 from nlptl.artifact import read_published
 from nlptl.disk.ownership import MANIFEST, SETTINGS
 from nlptl.errors import ArtifactError, ConfigError, first_line
+from nlptl.inference.segmenting import segmenter_of, segmenting, without_segmenter
 from nlptl.inference.tokenizer_files import check_side_files, check_tokenizer, highest_id, is_of_tokenizers
 from nlptl.inference.tokenizing import TokenRule
 from nlptl.models.architectures import ARCHITECTURES
+from nlptl.models.bert_japanese import FoundTokenizer, is_japanese_bert, japanese_bert_tokenizer
 from nlptl.models.encoder import Encoder
 from nlptl.models.pooling import Pooling
 from nlptl.models.pretrained import LOCAL, load_model, quiet, read_config
@@ -99,14 +101,15 @@ def _foreign_encoder(folder: Path) -> Encoder:
             "model.safetensors with all its weights. Get the weights again."
         ) from None
     tokenizer = _tokenizer_of(folder)
-    backend = tokenizer.backend_tokenizer
+    backend = tokenizer.backend
     backend.no_padding()
-    if asked.lower_case:
+    if asked.lower_case and (words := segmenter_of(backend)) is not None:
+        backend = segmenting(without_segmenter(backend), words.model_copy(update={"lowercase": True}))
+    elif asked.lower_case:
         before = [] if backend.normalizer is None else [backend.normalizer]
         backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
-    rule = TokenRule(special_tokens=True, unknown=tokenizer.unk_token_id)
-    special = {name: str(getattr(tokenizer, name)) for name in SPECIAL_TOKENS if getattr(tokenizer, name, None)}
-    token_model = Transformer(model, rule, special_tokens=special)
+    rule = TokenRule(special_tokens=True, unknown=tokenizer.unknown)
+    token_model = Transformer(model, rule, special_tokens=dict(tokenizer.special))
     highest, rows = highest_id(backend), token_model.word_embeddings.num_embeddings
     if highest >= rows:
         raise ArtifactError(
@@ -123,7 +126,7 @@ def _foreign_encoder(folder: Path) -> Encoder:
         kept_dim=asked.kept_dim,
     )
     backend.enable_truncation(1, direction=asked.truncation_side or tokenizer.truncation_side)
-    stated = tokenizer.model_max_length if asked.max_length is None else asked.max_length
+    stated = tokenizer.max_length if asked.max_length is None else asked.max_length
     lengths = [stated] if isinstance(stated, int) else []
     set_max_length(encoder, min([token_model.positions, UNBOUNDED_LENGTH, *lengths]))
     set_prompt(encoder, asked.prompt, pooled=asked.prompt_pooled)
@@ -153,12 +156,14 @@ def _projection_of(root: Path, dense: Sequence[DenseSettings], dim: int) -> Proj
     return Projection(maps) if maps else None
 
 
-def _tokenizer_of(folder: Path) -> Any:
-    """Return transformers' tokenizer of a folder. Without its files transformers would make one that knows no word."""
+def _tokenizer_of(folder: Path) -> FoundTokenizer:
+    """Return the tokenizer of a folder. Without its files transformers would make one that knows no word."""
     from transformers import AutoTokenizer
 
     try:
         check_side_files(folder)
+        if is_japanese_bert(folder):
+            return _japanese_tokenizer(folder)
         config = read_config(folder, ARCHITECTURES)  # else transformers would read all of config.json
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **LOCAL)
@@ -170,6 +175,8 @@ def _tokenizer_of(folder: Path) -> Any:
             raise ValueError("it does not turn into a fast tokenizer")
         tokenizer.backend_tokenizer.no_padding()
         check_tokenizer(tokenizer.backend_tokenizer)
+    except ArtifactError:
+        raise
     except BaseException as error:
         if not is_of_tokenizers(error):
             raise
@@ -177,4 +184,15 @@ def _tokenizer_of(folder: Path) -> Any:
             f"{folder}: holds no tokenizer that transformers reads ({first_line(error)}); expected "
             "tokenizer.json, or the vocabulary that it is made from. Get the weights again, or save it with a fast tokenizer."
         ) from None
-    return tokenizer
+    special = {name: str(getattr(tokenizer, name)) for name in SPECIAL_TOKENS if getattr(tokenizer, name, None)}
+    side: Literal["left", "right"] = "left" if tokenizer.truncation_side == "left" else "right"
+    return FoundTokenizer(tokenizer.backend_tokenizer, special, tokenizer.model_max_length, side)
+
+
+def _japanese_tokenizer(folder: Path) -> FoundTokenizer:
+    try:
+        found = japanese_bert_tokenizer(folder)
+    except ValueError as error:
+        raise ArtifactError(f"{folder}: {error}") from None
+    check_tokenizer(without_segmenter(found.backend))
+    return found

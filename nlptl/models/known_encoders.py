@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+FULL_BITS = 32  # of a weight as published
 _SEARCH = "Represent this sentence for searching relevant passages: "
 _SBERT_LEAKS = "Yahoo Answers"
 _BGE_LEAKS = (
@@ -43,6 +44,7 @@ class KnownEncoder:
     leaks: str = ""  # common test sets among its training data, as far as its authors tell
     revision: str | None = None
     package: str | None = None  # short name of the same weights as a pip package
+    bits: int = FULL_BITS  # of a weight in that package; fewer round the weights
 
 
 KNOWN = (
@@ -67,7 +69,7 @@ KNOWN = (
     ),
     KnownEncoder(
         "intfloat/multilingual-e5-small", 384, 12, 117.7, 471, "MIT", _XLM_R, 2023, "mean", "query: ", "query: ",
-        "xP3: AG News, IMDB, TREC, Amazon, Yelp", "fd1525a9fd15316a2d503bf26ab031a61d056e98",
+        "xP3: AG News, IMDB, TREC, Amazon, Yelp", "fd1525a9fd15316a2d503bf26ab031a61d056e98", package="e5", bits=4,
     ),
     KnownEncoder(
         "Snowflake/snowflake-arctic-embed-xs", 384, 6, 22.6, 90, "Apache-2.0", "en", 2024, "cls", _SEARCH,

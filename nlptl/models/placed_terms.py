@@ -6,8 +6,8 @@ Shapes: P occurrences.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,11 @@ class PlacedTerms:
             np.concatenate([one.spans for one in found]),
             np.concatenate([one.shares for one in found]),
         )
+
+    def moved(self, place: Callable[[Span], Span]) -> PlacedTerms:
+        """Return the same occurrences, each at another place."""
+        spans = [place((first, end)) for first, end in self.spans.tolist()]
+        return replace(self, spans=np.array(spans, np.int64).reshape(-1, 2))
 
 
 def placed_word_ngrams(

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from nlptl.config import whole_number
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.segmenting import segmenter_of, without_segmenter
 from nlptl.inference.sentences import tokenize_by_sentence
 from nlptl.inference.tokenizing import TokenRule, tokenize
-from nlptl.models import attention, bottlenecks
+from nlptl.models import attention, bert_japanese, bottlenecks
 from nlptl.models.architectures import architecture_of
 from nlptl.models.buffered import Buffers, plain_layers, run_layer
 from nlptl.models.packing import Batch, LayerChoice, Layout
@@ -39,7 +40,7 @@ GPU_TOKEN_BUDGET = 65_536
 NO_MASKS = {"full_attention": None, "sliding_attention": None}  # packed attention needs none
 FILES = frozenset({  # of all that `Transformer.save` writes, under any version of transformers
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", bottlenecks.BOTTLENECKS, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES),
+    "added_tokens.json", *bert_japanese.FILES, bottlenecks.BOTTLENECKS, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES),
 })  # fmt: skip
 
 
@@ -280,8 +281,13 @@ class Transformer(nn.Module):
 
         cut = {"truncation_side": "left"} if (tokenizer.truncation or {}).get("direction") == "left" else {}
         PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer, model_max_length=self.rule.max_length, **self.special_tokens, **cut
+            tokenizer_object=without_segmenter(tokenizer),
+            model_max_length=self.rule.max_length,
+            **self.special_tokens,
+            **cut,
         ).save_pretrained(str(folder))
+        if (words := segmenter_of(tokenizer)) is not None:
+            bert_japanese.write_for_transformers(folder, tokenizer, words)
         config = copy.deepcopy(self.model.config)
         config.architectures = [type(self.model).__name__]  # weights may come with a head, which is not kept
         config.save_pretrained(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from nlptl.inference.segmenter import Segmenter, checked_segmenter, segmenter_settings
+from nlptl.inference.segmenting import cut_texts, placed_cut, segmenter_alone, segmenter_of, segmenting
 from nlptl.inference.settings_files import NgramVocabulary, ViewSettings, read_settings
 from nlptl.inference.static_views import WORD, NgramUnit, counted_lengths
 from nlptl.inference.static_words import UNKNOWN_ID
@@ -30,6 +33,19 @@ from nlptl.models.word_vectors import WordVectors
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+UnitLengths = tuple[tuple[NgramUnit, tuple[int, int]], ...]
+
+LENGTHS_UNSPACED: UnitLengths = (("characters", (1, 3)),)
+"""N-grams of texts without spaces. Of Japanese sentences, with 64 a label, those of spaced texts got 72.1 % right, these 77.3 %."""
+LENGTHS_CUT: UnitLengths = (("words", (1, 2)), ("characters", (1, 3)))
+"""N-grams of Japanese that a segmenter cuts. Of 1,970 sentences with 32 a label, runs of 1 to 3 characters got 70.9 % right, these
+73.6 % (mean of both labels, 20 draws)."""
+UNSPACED = re.compile(  # Thai, Lao, Burmese, Khmer, kana and Chinese characters
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff]"
+)
+LOOKED_AT = 1_000  # texts whose script is told
+
 
 @dataclasses.dataclass(frozen=True)
 class WordTerms:
@@ -37,6 +53,11 @@ class WordTerms:
 
     tokenizer: Tokenizer  # of whole words; id 0 is the unknown word
     kind: ClassVar[Literal["words"]] = "words"
+
+    @property
+    def segmenter(self) -> Segmenter | None:
+        """What cuts the words of Japanese, if anything does."""
+        return segmenter_alone(segmenter_of(self.tokenizer))
 
     def __len__(self) -> int:
         return int(self.tokenizer.get_vocab_size())
@@ -56,7 +77,7 @@ class WordTerms:
 
     def settings(self) -> dict[str, Any]:
         """Return what encoder.json says of the terms."""
-        return {"terms": self.kind}
+        return {"terms": self.kind, **segmenter_settings(self.segmenter)}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return nothing: the tokenizer is all."""
@@ -67,9 +88,9 @@ class WordTerms:
         path.write_text(self.tokenizer.to_str(pretty=False), encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> WordTerms:
+    def load(cls, path: Path, segmenter: Segmenter | None = None) -> WordTerms:
         """Read what `save` wrote. Raises ValueError for ids beyond the vocabulary."""
-        found = cls(read_tokenizer(path))
+        found = cls(segmenting(read_tokenizer(path), segmenter))
         if highest_id(found.tokenizer) >= len(found):
             raise ValueError("a tokenizer with gaps between its ids")
         return found
@@ -119,6 +140,7 @@ class NgramTerms:
     """Word and character n-grams of a text: weight(g) = (1 + ln count) idf(g), scaled to length 1 for each unit and in all."""
 
     parts: tuple[Ngrams, ...]
+    segmenter: Segmenter | None = None  # what cuts the words of Japanese
     kind: ClassVar[Literal["ngrams"]] = "ngrams"
 
     def __len__(self) -> int:
@@ -126,18 +148,23 @@ class NgramTerms:
 
     def weights(self, texts: Sequence[str]) -> csr_matrix:
         """Return the weights (B, T) of the n-grams in each text, float32."""
+        texts = cut_texts(texts, self.segmenter)
         return joined_weights([part.vectorizer.transform(texts) for part in self.parts])
 
     def placed(self, text: str) -> PlacedTerms:
         """Return the known n-grams of a text with their places."""
         firsts = itertools.accumulate([0, *(len(part.vocabulary) for part in self.parts)])
-        return PlacedTerms.joined(
+        read = None if self.segmenter is None else placed_cut(text, self.segmenter)
+        text = text if read is None else read.text
+        found = PlacedTerms.joined(
             [part.placed(text, first=first) for part, first in zip(self.parts, firsts, strict=False)]
         )
+        return found if read is None else found.moved(read.original)
 
     def settings(self) -> dict[str, Any]:
         """Return what encoder.json says of the terms."""
-        return {"terms": self.kind, **{part.unit: list(part.lengths) for part in self.parts}}
+        found: dict[str, Any] = {part.unit: list(part.lengths) for part in self.parts}
+        return {"terms": self.kind, **found, **segmenter_settings(self.segmenter)}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the inverse document frequencies."""
@@ -149,7 +176,10 @@ class NgramTerms:
         path.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path, settings: Mapping[NgramUnit, Sequence[int]], tensors: Mapping[str, Tensor]) -> NgramTerms:
+    def load(
+        cls, path: Path, settings: Mapping[NgramUnit, Sequence[int]], tensors: Mapping[str, Tensor],
+        segmenter: Segmenter | None = None,
+    ) -> NgramTerms:  # fmt: skip
         """Read what `save` wrote, given what `settings` and `tensors` returned. Raises ValueError if they do not fit."""
         vocabulary = read_settings(path, NgramVocabulary)
         parts = []
@@ -159,7 +189,7 @@ class NgramTerms:
             if not ngrams or len(set(ngrams)) < len(ngrams) or idf.shape != (len(ngrams),):
                 raise ValueError(f"n-grams of {unit} that repeat, or fit no frequencies")
             parts.append(Ngrams(unit, (least, most), ngrams, idf))
-        return cls(tuple(parts))
+        return cls(tuple(parts), segmenter)
 
 
 def joined_weights(parts: Sequence[csr_matrix]) -> csr_matrix:
@@ -177,8 +207,15 @@ def new_vectorizer(unit: NgramUnit, lengths: tuple[int, int], **settings: Any) -
     return TfidfVectorizer(ngram_range=lengths, sublinear_tf=True, dtype=np.float32, **split, **settings)
 
 
+def are_unspaced(texts: Sequence[str]) -> bool:
+    """Say whether most characters of the first texts belong to scripts that put no space between words."""
+    some = "".join("".join(texts[:LOOKED_AT]).split())
+    return 2 * len(UNSPACED.findall(some)) > len(some)
+
+
 def load_terms(path: Path, settings: ViewSettings, tensors: Mapping[str, Tensor]) -> WordTerms | NgramTerms:
     """Read the terms that encoder.json describes. Raises ValueError or KeyError for files that do not fit."""
+    segmenter = checked_segmenter(settings.segmenter, path.parent)
     if settings.terms == "words":
-        return WordTerms.load(path)
-    return NgramTerms.load(path, counted_lengths(settings.words, settings.characters), tensors)
+        return WordTerms.load(path, segmenter)
+    return NgramTerms.load(path, counted_lengths(settings.words, settings.characters), tensors, segmenter)

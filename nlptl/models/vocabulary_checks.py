@@ -8,6 +8,7 @@ from typing import Any
 
 from nlptl.errors import ConfigError
 from nlptl.inference.settings_files import MAX_TOKENIZER_BYTES, object_in
+from nlptl.models.bert_japanese import is_japanese_bert, words_of_folder
 
 TOKENIZER = "tokenizer.json"
 VOCABULARIES = (  # files of which one set is enough
@@ -26,6 +27,11 @@ def check_vocabulary(name: str, folder: Path, *, where: str) -> None:
             f"{where}.weights: {name}: found no tokenizer; expected tokenizer.json, or the vocabulary that it is made from. Get "
             "the weights again, or save it with a fast tokenizer."
         )
+    try:
+        if is_japanese_bert(folder):
+            words_of_folder(folder)
+    except ValueError as error:
+        raise ConfigError(f"{where}.weights: {name}: {error}") from None
     try:
         rows = object_in(folder / "config.json").get("vocab_size")
         found = object_in(folder / TOKENIZER, most=MAX_TOKENIZER_BYTES) if (folder / TOKENIZER).is_file() else {}

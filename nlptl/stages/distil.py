@@ -16,6 +16,7 @@ from nlptl.context import Record, RunContext
 from nlptl.data.teacher_labels import TeacherLabels
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.distillation.student_settings import AnyStudent, NgramStudent, WordStudent
+from nlptl.inference.segmenter import check_segmenter, dictionary_digests, dictionary_paths
 from nlptl.pretraining.word2vec.engine_choice import missing_engines
 from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import drawn_texts, pile_parts, pile_tables, watched
@@ -57,7 +58,7 @@ class Distil(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def needs(self) -> frozenset[Part]:
@@ -97,6 +98,8 @@ class Distil(Stage):
         """Refuse vectors that are missing, and what their engine cannot do."""
         if isinstance(self._student, WordStudent):
             self._student.check(where=f"{where}.student")
+        elif self._student is not None:
+            check_segmenter(self._student.cut_by, where=f"{where}.student")
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
         """Refuse a teacher that was never trained, and a student that is not static."""
@@ -141,13 +144,17 @@ class Distil(Stage):
     def watched_paths(self) -> frozenset[Path] | None:
         """Return the files of the teacher and of the student's vectors, and that of their counts."""
         own = frozenset() if self.teacher is None else frozenset({Path(self.teacher.file)})
-        return own | (self._student.watched_paths() or frozenset()) if isinstance(self._student, WordStudent) else own
+        if isinstance(self._student, WordStudent):
+            return own | (self._student.watched_paths() or frozenset())
+        return own if self._student is None else own | dictionary_paths(self._student.cut_by)
 
     def external_digests(self) -> Mapping[str, str]:
         """Return digests of the files of the teacher and of the student's vectors."""
         found = {} if self.teacher is None else {"teacher": file_digest(Path(self.teacher.file))}
         if isinstance(self._student, WordStudent):
             found |= {f"student.{name}": digest for name, digest in self._student.external_digests().items()}
+        elif self._student is not None:
+            found |= {f"student.{name}": digest for name, digest in dictionary_digests(self._student.cut_by).items()}
         return found
 
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
@@ -235,7 +242,10 @@ class Distil(Stage):
         settings = self._student
         if isinstance(settings, NgramStudent):
             where = "distil.student"
-            return NgramTermStudent.of(pile, settings.lengths(), max_terms=settings.max_terms, where=where)
+            cut_by = None if settings.cut_by is None else settings.cut_by.installed(where=f"{where}.segmenter")
+            return NgramTermStudent.of(
+                pile, settings.lengths(), max_terms=settings.max_terms, where=where, segmenter=cut_by
+            )
         compact, encoder = False, given.encoder
         if settings is not None:
             tables = pile_tables(data, pile_parts(data, learns=True, include_labelled=settings.include_labelled))

@@ -47,7 +47,7 @@ class DomainAdaptation(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     runs_on_all_processes: ClassVar[bool] = True
 
     @property

@@ -51,7 +51,7 @@ class FineTune(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 15
+    version: ClassVar[int] = 16
     runs_on_all_processes: ClassVar[bool] = True
 
     @property
@@ -90,6 +90,13 @@ class FineTune(Stage):
             self.update.check_head(given.hidden, data, layers=given.has_layers, where=f"{where}.update")
             if data is not None:
                 self._check_named_labels(data, hidden=given.hidden, where=where)
+
+    def remarks(self, data: TextData) -> list[str]:
+        """Return that English sentences name the labels of other texts, where nothing but names tells the labels."""
+        from nlptl.evaluation.missed_text import names_sentence
+
+        told = "" if data.labelled is not None else names_sentence(self.update.templates_of_names, data)
+        return [told] if told else []
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data that the method cannot learn from, and priors of other labels."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import DataError
+from nlptl.inference.segmenter import check_segmenter, dictionary_digests, dictionary_paths
 from nlptl.pretraining.views.view_settings import NgramSettings
 from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import drawn_texts, pile_parts, pile_tables
@@ -34,12 +37,24 @@ class NgramVectors(NgramSettings, Stage):
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def needs(self) -> frozenset[Part]:
         """The pile, if labelled texts may not replace it."""
         return frozenset() if self.include_labelled else frozenset({"unlabelled"})
+
+    def check(self, *, where: str) -> None:
+        """Refuse a segmenter whose package is missing."""
+        check_segmenter(self.segmenter, where=where)
+
+    def external_digests(self) -> Mapping[str, str]:
+        """Return the version of the segmenter's dictionary."""
+        return dictionary_digests(self.segmenter)
+
+    def watched_paths(self) -> frozenset[Path]:
+        """Return the file of the segmenter's dictionary."""
+        return dictionary_paths(self.segmenter)
 
     @property
     def is_random(self) -> bool:
@@ -53,6 +68,16 @@ class NgramVectors(NgramSettings, Stage):
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return word vectors of no width."""
         return ExpectedModel("word_vectors", has_token_vectors=False)
+
+    def remarks(self, data: TextData) -> list[str]:
+        """Return that Japanese texts need a segmenter."""
+        from nlptl.evaluation.unspaced_texts import unspaced_sentence
+
+        told = unspaced_sentence(
+            pile_tables(data, self.reads(data)) if self.segmenter is None else (),
+            where="ngrams", setting="segmenter: sudachi", without="a sentence stands for a word",
+        )  # fmt: skip
+        return [told] if told else []
 
     def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:
         """Return an Encoder of one view. Raises DataError without texts, and for texts without n-grams."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.inference.settings_files import MAX_VIEWS
-from nlptl.pretraining.views.view_settings import ViewSettings
+from nlptl.pretraining.views.view_settings import ViewSettings, check_segmenters, segmenter_digests
 from nlptl.pretraining.word2vec.engine_choice import missing_engines
 from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
 from nlptl.stages.unlabelled import drawn_texts, pile_parts, pile_tables, watched
@@ -68,7 +69,7 @@ class SentenceVectors(Stage):
 
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     @model_validator(mode="after")
     def _views_differ(self) -> SentenceVectors:
@@ -102,6 +103,18 @@ class SentenceVectors(Stage):
         if layers is not None and not isinstance(self.layer, str):
             layers = self.layer % (layers + 1)
         return dataclasses.replace(before, has_layers=before.has_layers and reads_layers, layers=layers)
+
+    def check(self, *, where: str) -> None:
+        """Refuse views whose packages are missing."""
+        check_segmenters(self.views, where=f"{where}.views")
+
+    def external_digests(self) -> Mapping[str, str]:
+        """Return the versions of the dictionaries by which views cut words."""
+        return segmenter_digests(self.views)
+
+    def watched_paths(self) -> frozenset[Path]:
+        """Return the files of these dictionaries."""
+        return frozenset(view.cut_by.file() for view in self.views if view.cut_by is not None)
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
         """Refuse a layer that the encoder does not have, and an encoder without token vectors."""

@@ -13,7 +13,9 @@ from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
 
 if TYPE_CHECKING:
-    from nlptl.data import TextData
+    from collections.abc import Sequence
+
+    from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
 
 __all__ = ["Phrases", "SkipGram"]
@@ -52,8 +54,10 @@ class SkipGram(SkipGramSettings, Stage):
         return ExpectedModel("word_vectors")
 
     def remarks(self, data: TextData) -> list[str]:
-        """Return that the engine needs a GPU which this machine lacks."""
-        return list(missing_engines({"skipgram": self.engine}) if self.trains else ())
+        """Return that the engine needs a GPU which this machine lacks, and that Japanese texts need a segmenter."""
+        found = list(missing_engines({"skipgram": self.engine}) if self.trains else ())
+        told = self._unspaced(pile_tables(data, self.reads(data)))
+        return [*found, told] if told else found
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data without texts to learn from."""
@@ -68,6 +72,20 @@ class SkipGram(SkipGramSettings, Stage):
         self.check(where="skipgram")
         self.check_data(data, where="skipgram")
         tables = pile_tables(data, self.reads(data))
+        if told := self._unspaced(tables):
+            context.progress.say(told)  # before the training
+            context.record.add_finding("segmenter", None, told)
         pile = watched(tables, "reading the pile", context, arrays=True)
         name = tables[0].name if tables else "pile"
         return word_vector_encoder(self, pile, context, where="skipgram", name=name)
+
+    def _unspaced(self, tables: Sequence[TextTable]) -> str:
+        """Return that the texts need a segmenter, if they do."""
+        from nlptl.evaluation.unspaced_texts import unspaced_sentence
+
+        if self.text.segmenter is not None:
+            return ""
+        return unspaced_sentence(
+            tables, where="skipgram.text", setting="text: {segmenter: sudachi}",
+            without="each run of kana and each kanji stands for a word",
+        )  # fmt: skip

@@ -91,6 +91,7 @@ def test_bars_are_read_from_the_rows(bench: Any) -> None:
         for load in (
             "singles",
             "singles at half load",
+            "singles, 300 a second",
             "batches of 64",
             "crowd",
             "attack: no JSON",

@@ -87,9 +87,10 @@ def test_western_texts_are_not_taken_for_japanese(text: str) -> None:
 )
 def test_other_code_pages_are_set(encoding: str, text: str) -> None:
     content = f"text,label\n{text},x\n".encode(encoding)
+    example = ", such as cp932 for Japanese," if encoding == "shift_jis" else ","
     assert fault("a.csv", content) == (
-        f"a.csv:2: byte 0x{content[11]:02x} at offset 11 is not UTF-8. Save the file as UTF-8, set `encoding:` to its encoding, "
-        "or correct this line."
+        f"a.csv:2: byte 0x{content[11]:02x} at offset 11 is not UTF-8. Save the file as UTF-8, set `encoding:` to its "
+        f"encoding{example} or correct this line."
     )
     assert told("a.csv", content, encoding=encoding) == ([text], [])
 

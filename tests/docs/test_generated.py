@@ -14,7 +14,7 @@ import pytest
 from nlptl.runs.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent.parent
-SCRIPTS = ("tables", "reference", "module_map")
+SCRIPTS = ("tables", "reference", "commands", "module_map")
 NAMES = {*SCRIPTS, "front_page", "fewshot_tables", "pile_tables"}
 
 
@@ -40,6 +40,7 @@ def test_the_pages_are_current(script: ModuleType, capsys: pytest.CaptureFixture
     [
         ("tables", "8 labels a class, points above SetFit", "8 labels"),
         ("reference", "All randomness of the run derives from it.", "Chance."),
+        ("commands", "Repeat it for more.", "More."),
         ("module_map", "- `errors.py`", "- `mistakes.py`"),
     ],
     indirect=["script"],

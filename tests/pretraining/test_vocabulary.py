@@ -81,6 +81,15 @@ def test_the_most_useful_words_save_most_tokens() -> None:
     )
 
 
+def test_a_pile_without_new_words_is_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        most_useful([Word("ok", 5, (5,), unknown=False), Word("zumthor", 1, (5, 6), unknown=False)], 10)
+    assert str(caught.value) == (
+        "bert: extend_vocabulary: found 10; expected 0, since the encoder has an entry for every word of the pile that occurs at "
+        "least 2 times. Remove it."
+    )
+
+
 def test_words_without_pieces_are_not_useful() -> None:
     nothing, useful = Word("\u200b", 5, (), unknown=False), Word("zumthor", 3, (5, 6), unknown=False)
     assert most_useful([nothing, useful], 1) == ["zumthor"]

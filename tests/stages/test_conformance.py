@@ -42,6 +42,7 @@ STAGES: dict[str, Any] = {
     "skipgram random": SkipGram(dim=16, epochs=0, min_count=1),
     "skipgram subwords": SkipGram(dim=16, epochs=5, min_count=2, subwords={"min": 2, "max": 4, "buckets": 500}),
     "skipgram phrases": SkipGram(dim=16, epochs=5, min_count=1, phrases={"threshold": 1.0, "min_count": 2}),
+    "skipgram cut": SkipGram(dim=16, epochs=5, min_count=1, text={"segmenter": "sudachi", "stop_words": True}),
     "skipgram gensim": SkipGram(dim=16, epochs=5, min_count=1, engine="gensim", deterministic=True),
     "skipgram ppmi": SkipGram(dim=16, min_count=1, engine="ppmi", smoothing=0.1),
     "mean": SentenceVectors(pooling="mean"),

@@ -142,8 +142,8 @@ def test_no_texts_to_learn_views_from_is_told(plain: Encoder) -> None:
         ),
         (
             {"view": "ngrams", "window": 5},
-            "here: views.0.window is not a setting of ngrams, but of word_vectors. Known here: words, characters, dim, max_terms, "
-            "view.",
+            "here: views.0.window is not a setting of ngrams, but of word_vectors. Known here: words, characters, segmenter, dim, "
+            "max_terms, view.",
         ),
     ],
 )

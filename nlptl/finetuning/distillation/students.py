@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.distillation.soft_logistic import Block, SoftHead
+from nlptl.inference.segmenter import Segmenter
+from nlptl.inference.segmenting import cut_texts
 from nlptl.inference.static_views import NgramUnit
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -115,21 +117,23 @@ class NgramTermStudent:
 
     @classmethod
     def of(
-        cls, texts: Sequence[str], lengths: Mapping[NgramUnit, Sequence[int]], *, max_terms: int, where: str
-    ) -> NgramTermStudent:
+        cls, texts: Sequence[str], lengths: Mapping[NgramUnit, Sequence[int]], *, max_terms: int, where: str,
+        segmenter: Segmenter | None = None,
+    ) -> NgramTermStudent:  # fmt: skip
         """Return a student by the n-grams of texts. Raises DataError where they have none."""
+        cut = cut_texts(texts, segmenter)
         parts, least = [], 2 if len(texts) >= MIN_TEXTS_TO_DROP_RARE else 1
         for unit, (fewest, most) in lengths.items():
             counter: Any = new_vectorizer(unit, (fewest, most), min_df=least, max_features=max_terms)
             try:
-                counter.fit(texts)
+                counter.fit(cut)
             except ValueError:  # scikit-learn: "empty vocabulary"
                 raise DataError(
                     f"{where}: the pile has no n-grams of {unit}; expected texts with words. Give others."
                 ) from None
             found = counter.get_feature_names_out().tolist()
             parts.append(Ngrams(unit, (fewest, most), found, counter.idf_.astype(np.float32)))
-        return cls(NgramTerms(tuple(parts)), texts)
+        return cls(NgramTerms(tuple(parts), segmenter), texts)
 
     def blocks(self, texts: Sequence[str]) -> list[Block]:
         """Return the weights of the n-grams (n, T)."""

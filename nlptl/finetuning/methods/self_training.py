@@ -11,10 +11,16 @@ from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed, pile_without_examples
 from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.finetuning.methods.head import HeadOnly
-from nlptl.pretraining.views.view_settings import NgramView, ViewSettings, WordVectorView
+from nlptl.pretraining.views.view_settings import (
+    NgramView,
+    ViewSettings,
+    WordVectorView,
+    check_segmenters,
+    segmenter_digests,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nlptl.context import RunContext
     from nlptl.data import TextData
@@ -58,6 +64,14 @@ class SelfTraining(Method):
     def reads_unlabelled(self) -> bool:
         """It always reads the pile."""
         return True
+
+    def check(self, *, where: str) -> None:
+        """Refuse views whose packages are missing."""
+        check_segmenters(self.views, where=f"{where}.views")
+
+    def external_digests(self, *, where: str) -> Mapping[str, str]:
+        """Return the versions of the dictionaries by which views cut words."""
+        return segmenter_digests(self.views)
 
     def check_words(self, *, where: str) -> None:
         """Refuse contrastive training of word vectors."""

@@ -44,7 +44,9 @@ class Words(Method):
 
         if given.head.hidden:
             raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
-        words = words_of(examples, seed=context.seed, balanced=examples.is_skewed, most_in_span=0)
+        words = words_of(
+            examples, seed=context.seed, balanced=examples.is_skewed, most_in_span=0, segmenter=given.encoder.segmenter
+        )
         if words is None:
             raise DataError(
                 "finetune.update: found no word that two labelled texts share, and words learns from nothing else; expected "

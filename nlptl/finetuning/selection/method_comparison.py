@@ -75,7 +75,7 @@ def compared(
 
     def words(rows: Sequence[int]) -> View | None:
         some = examples.select(rows)
-        found = words_of(some, seed=seed, balanced=examples.is_skewed)
+        found = words_of(some, seed=seed, balanced=examples.is_skewed, segmenter=task.given.encoder.segmenter)
         return found.view if found else None
 
     candidates = [candidate(training) for training in plan.trainings]

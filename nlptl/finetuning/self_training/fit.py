@@ -21,6 +21,7 @@ from nlptl.finetuning.self_training.gate import MAX_SEPARATION, PILE_TEXTS, sepa
 from nlptl.finetuning.self_training.rounds import Rounds, self_trained
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
+from nlptl.pretraining.views.view_settings import cut_alike
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from nlptl.context import RunContext
     from nlptl.finetuning.examples import LabelledExamples
+    from nlptl.inference.segmenter import Segmenter
     from nlptl.models.views import View
     from nlptl.pretraining.views.view_settings import ViewSettings
 
@@ -67,7 +69,7 @@ def with_pile(
         own = torch.from_numpy(own_encoder.encode(pile, after_batch=task.advance))
     if _are_equal(own):
         return _left_out(teacher, ALL_EQUAL, context)
-    views = given.encoder.joined_views or _learnt_views(pile, examples, use, context)
+    views = given.encoder.joined_views or _learnt_views(pile, examples, use, given.encoder.segmenter, context)
     parts = [own, *(view.vectors(pile) for view in views)]
     answers = _answers(teacher.classifier, own, pile)
     if len(chosen := torch.unique(answers.argmax(dim=1))) < 2:
@@ -126,13 +128,16 @@ def _are_equal(vectors: Tensor) -> bool:
 
 
 def _learnt_views(
-    pile: Sequence[str], examples: LabelledExamples, use: PileUse, context: RunContext
+    pile: Sequence[str], examples: LabelledExamples, use: PileUse, segmenter: Segmenter | None, context: RunContext
 ) -> tuple[View, ...]:
-    """Return the views of the whole pile and the labelled texts, but those that these are too few for."""
+    """Return the views of the whole pile and the labelled texts, but those that these are too few for.
+
+    Their words are cut as those of the encoder.
+    """
     unlabelled = examples.unlabelled
     assert unlabelled is not None
     found = []
-    for settings in use.views:
+    for settings in (cut_alike(view, segmenter) for view in use.views):
         with contextlib.suppress(DataError):
             found.append(settings.learn(lambda: itertools.chain(unlabelled.batches(), [examples.texts]), pile, context))
     return tuple(found)

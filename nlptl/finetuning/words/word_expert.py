@@ -9,7 +9,6 @@ Shapes: n texts, G distinct ones, T terms, R dimensions of the span, K labels.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,25 +22,27 @@ from nlptl.evaluation.duplicates import DuplicateGroups
 from nlptl.evaluation.held_out import folds
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_ridge
-from nlptl.inference.static_views import NgramUnit
-from nlptl.models.view_terms import Ngrams, NgramTerms, new_vectorizer
+from nlptl.inference.segmenting import cut_texts
+from nlptl.models.view_terms import (
+    LENGTHS_CUT,
+    LENGTHS_UNSPACED,
+    Ngrams,
+    NgramTerms,
+    UnitLengths,
+    are_unspaced,
+    new_vectorizer,
+)
 from nlptl.models.views import View
 from nlptl.training.compute import one_blas_thread
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from nlptl.inference.segmenter import Segmenter
+
 Floats = NDArray[np.float64]
 
-Lengths = tuple[tuple[NgramUnit, tuple[int, int]], ...]
-LENGTHS: Lengths = (("words", (1, 2)), ("characters", (3, 5)))
-LENGTHS_UNSPACED: Lengths = (("characters", (1, 3)),)
-"""N-grams of texts without spaces. Of Japanese sentences, with 64 a label, those of spaced texts got 72.1 % right, these 77.3 %."""
-UNSPACED = re.compile(  # Thai, Lao, Burmese, Khmer, kana and Chinese characters
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\uff66-\uff9f\U00020000-\U0003ffff]"
-)
-LOOKED_AT = 1_000  # texts whose script is told
+LENGTHS: UnitLengths = (("words", (1, 2)), ("characters", (3, 5)))
 MAX_TERMS = 200_000  # of each unit
 MAX_CHARACTERS_IN_PIECES = (
     2_000_000  # of all texts together, above which n-grams of characters cost more than they tell
@@ -64,12 +65,14 @@ class WordExpert:
     how: str  # one sentence
 
 
-def ngram_terms(texts: Sequence[str]) -> NgramTerms | None:
+def ngram_terms(texts: Sequence[str], segmenter: Segmenter | None = None) -> NgramTerms | None:
     """Return the n-grams of `texts`, their frequencies counted on them; None where there is no word."""
+    texts = cut_texts(texts, segmenter)
     enough = sum(map(len, texts)) <= MAX_CHARACTERS_IN_PIECES
     least = 2 if len(texts) >= MIN_TEXTS_TO_DROP_RARE else 1
     parts, spaced = [], LENGTHS if enough else LENGTHS[:1]
-    for unit, lengths in LENGTHS_UNSPACED if _are_unspaced(texts) else spaced:
+    unspaced = LENGTHS_UNSPACED if segmenter is None else LENGTHS_CUT
+    for unit, lengths in unspaced if are_unspaced(texts) else spaced:
         counter: Any = new_vectorizer(unit, lengths, min_df=least, max_features=MAX_TERMS)
         try:
             counter.fit(texts)
@@ -77,18 +80,13 @@ def ngram_terms(texts: Sequence[str]) -> NgramTerms | None:
             return None
         found = counter.get_feature_names_out().tolist()
         parts.append(Ngrams(unit, lengths, found, counter.idf_.astype(np.float32)))
-    return NgramTerms(tuple(parts))
-
-
-def _are_unspaced(texts: Sequence[str]) -> bool:
-    """Say whether most characters of the first texts belong to scripts that put no space between words."""
-    some = "".join("".join(texts[:LOOKED_AT]).split())
-    return 2 * len(UNSPACED.findall(some)) > len(some)
+    return NgramTerms(tuple(parts), segmenter)
 
 
 def words_of(
-    examples: LabelledExamples, *, seed: int, balanced: bool, most_in_span: int = MAX_TEXTS_IN_SPAN
-) -> WordExpert | None:
+    examples: LabelledExamples, *, seed: int, balanced: bool, most_in_span: int = MAX_TEXTS_IN_SPAN,
+    segmenter: Segmenter | None = None,
+) -> WordExpert | None:  # fmt: skip
     """Return a classifier by the words of the examples; None where there is no word in them."""
     return fit_words(
         examples.texts,
@@ -96,6 +94,7 @@ def words_of(
         examples.label_count,
         groups=examples.groups,
         seed=seed,
+        terms=None if segmenter is None else ngram_terms(examples.texts, segmenter),
         balanced=balanced,
         most_in_span=most_in_span,
     )

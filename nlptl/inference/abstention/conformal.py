@@ -50,7 +50,10 @@ class SetCoverage:
 
     def __str__(self) -> str:
         about = "about " if self.is_approximate else ""
-        return f"{about}{self.promised:g} [{self.low:.2f}, {self.high:.2f}], by {self.held_out} held-out texts"
+        return (
+            f"{about}{self.promised:g} [{self.low:.2f}, {self.high:.2f}], by {self.held_out} labelled texts, each judged by a "
+            "classifier that had not learnt it"
+        )
 
 
 def check_coverage(coverage: object, *, where: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +15,23 @@ from numpy.typing import NDArray
 from nlptl.inference.sentences import BREAK
 from nlptl.models.words import placed_words
 
+if TYPE_CHECKING:
+    from nlptl.inference.segmenter import WordCutter
+
 Floats = NDArray[np.float64]
 Span = tuple[int, int]  # first character, and the one after the last
 
 
-def word_spans(text: str) -> list[Span]:
+def word_spans(text: str, segmenter: WordCutter | None = None) -> list[Span]:
     """Return the places of all words (W) in their order. Together they hold every character that is no blank.
 
-    A line break of HTML is a word of its own.
+    A line break of HTML is a word of its own. A segmenter tells the words of Japanese.
     """
     found, end = list[Span](), 0
     for mark in [*BREAK.finditer(text), re.search(r"\Z", text)]:
         assert mark is not None  # a text has an end
-        found += [(end + place, end + place + len(word)) for place, word in placed_words(text[end : mark.start()])]
+        part = text[end : mark.start()]
+        found += [(end + place, end + place + len(word)) for place, word in placed_words(part, segmenter)]
         if mark.end() > mark.start():
             found.append(mark.span())
         end = mark.end()

@@ -14,6 +14,8 @@ from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ConfigError
 from nlptl.inference.export_settings import ARRAYS, ONNX, OPENVINO, ExportSettings, Format, Precision
 from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
+from nlptl.inference.segmenter import segmenter_settings
+from nlptl.inference.segmenting import segmenter_of
 from nlptl.models.encoder_files import save_state
 from nlptl.models.exports.int8_arrays import array_settings, int8_arrays
 from nlptl.models.exports.layer_weights import EncoderWeights, check_exportable
@@ -105,7 +107,7 @@ def _write_encoder(encoder: Encoder, folder: Path) -> None:
     rule = encoder.transformer.settings()["rule"]
     settings: dict[str, Any] = {
         "format_version": artifact.FORMAT_VERSION, "token_model": "exported", "pooling": encoder.pooling.mode,
-        "normalized": encoder.normalized, "rule": rule,
+        "normalized": encoder.normalized, "rule": rule, **segmenter_settings(segmenter_of(encoder.tokenizer)),
     }  # fmt: skip
     save_state(encoder.pooling, folder / POOLING)
     if encoder.projection is not None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.errors import ConfigError
+from nlptl.inference.segmenting import without_segmenter
 from nlptl.inference.tokenizer_files import encoded
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def examined_words(encoder: Encoder, counts: Counter[str]) -> list[Word]:
     found = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_EXAMINED_WORDS]
     unknown = encoder.token_model.rule.unknown
     # Byte-level and unigram tokenizers need the space to see the start of a word.
-    encode = functools.partial(encoder.tokenizer.encode_batch_fast, add_special_tokens=False)
+    whole = without_segmenter(encoder.tokenizer)  # which cut the words out of their sentences
+    encode = functools.partial(whole.encode_batch_fast, add_special_tokens=False)
     encodings = encoded(encode, [f" {word}" for word, _ in found])
     pairs = zip(found, encodings, strict=True)
     return [Word(word, count, tuple(made.ids), unknown in made.ids) for (word, count), made in pairs]
@@ -107,6 +109,11 @@ def report_on(words: Sequence[Word]) -> VocabularyReport:
 def most_useful(words: Sequence[Word], count: int) -> list[str]:
     """Return the `count` words whose entries save most tokens. Raises ConfigError if there are fewer."""
     useful = [word for word in words if word.saved > 0 and word.count >= MIN_WORD_COUNT]
+    if not useful and count:
+        raise ConfigError(
+            f"bert: extend_vocabulary: found {count}; expected 0, since the encoder has an entry for every word of the pile that "
+            f"occurs at least {MIN_WORD_COUNT} times. Remove it."
+        )
     if len(useful) < count:
         raise ConfigError(
             f"bert: extend_vocabulary: found {count}; expected at most {len(useful)}, the words that occur at least "

@@ -14,8 +14,18 @@ import torch
 
 from nlptl.context import RunContext
 from nlptl.errors import DataError
+from nlptl.inference.segmenting import cut_texts
 from nlptl.inference.static_views import NgramUnit
-from nlptl.models.view_terms import Ngrams, NgramTerms, joined_weights, new_vectorizer
+from nlptl.models.view_terms import (
+    LENGTHS_CUT,
+    LENGTHS_UNSPACED,
+    Ngrams,
+    NgramTerms,
+    UnitLengths,
+    are_unspaced,
+    joined_weights,
+    new_vectorizer,
+)
 from nlptl.models.views import View
 from nlptl.pretraining.views.space import Space
 from nlptl.pretraining.views.view_settings import COUNTED_CHARACTERS, NgramSettings
@@ -46,8 +56,10 @@ def learn_ngram_view(
     from sklearn.utils.extmath import randomized_svd
 
     texts = texts[:: 1 + sum(map(len, texts)) // COUNTED_CHARACTERS]
+    segmenter = None if settings.segmenter is None else settings.segmenter.installed(where=f"{where}.segmenter")
+    texts = cut_texts(texts, segmenter)
     try:
-        found = [_counted(texts, unit, lengths, settings) for unit, lengths in _units(settings)]
+        found = [_counted(texts, unit, lengths, settings) for unit, lengths in _units(settings, texts)]
     except ValueError:  # of scikit-learn: no n-gram is left
         raise _alike(where) from None
     weights = joined_weights([part for _, part in found])
@@ -61,7 +73,7 @@ def learn_ngram_view(
         raise _alike(where) from None
     axes = space.axes.float()
     table, centre = torch.from_numpy(directions) @ axes, space.centre.float() @ axes
-    return View(NgramTerms(tuple(ngrams for ngrams, _ in found)), table, centre)
+    return View(NgramTerms(tuple(ngrams for ngrams, _ in found), segmenter), table, centre)
 
 
 def _alike(where: str) -> DataError:
@@ -71,8 +83,11 @@ def _alike(where: str) -> DataError:
     )
 
 
-def _units(settings: NgramSettings) -> list[tuple[NgramUnit, tuple[int, int]]]:
-    return [(unit, (lengths[0], lengths[1])) for unit, lengths in settings.lengths().items()]
+def _units(settings: NgramSettings, texts: Sequence[str]) -> UnitLengths:
+    """Return the units that are counted and their lengths, which fit the script where the settings are the defaults."""
+    if settings.lengths() == NgramSettings().lengths() and are_unspaced(texts):
+        return LENGTHS_UNSPACED if settings.segmenter is None else LENGTHS_CUT
+    return tuple((unit, (lengths[0], lengths[1])) for unit, lengths in settings.lengths().items())
 
 
 def _counted(

@@ -20,9 +20,10 @@ MAX_WORDS = 50_000  # the most frequent ones; they tell what share of other text
 def view_encoder(views: Sequence[View], batches: Iterable[Sequence[str]]) -> Encoder:
     """Return the encoder whose vectors are those of the views, of which `own_dim` is 0.
 
-    Its vocabulary holds the words of the texts in `batches`.
+    Its vocabulary holds the words of the texts in `batches`, cut as the views cut them.
     """
-    tokenizer = untrained_tokenizer(TextSettings())
+    segmenter = next((view.terms.segmenter for view in views if view.terms.segmenter is not None), None)
+    tokenizer = untrained_tokenizer(TextSettings(segmenter=None if segmenter is None else segmenter.settings))
     counted = Counter(word for words in words_of(tokenizer, batches) for word in words)
     known = counted.most_common(MAX_WORDS)
     set_vocabulary(tokenizer, [UNKNOWN, *(word for word, _ in known)])

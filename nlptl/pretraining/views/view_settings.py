@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptl.config import Config, auto_or
+from nlptl.inference.segmenter import ONLY_IF_SET, Segmenter, SegmenterSetting, SegmenterSettings
 from nlptl.inference.settings_files import MAX_NGRAM
 from nlptl.inference.static_views import NgramUnit, counted_lengths
 from nlptl.pretraining.word2vec.tokenizer import TextSettings
@@ -59,6 +60,11 @@ class WordVectorView(Config):
             )
         return self
 
+    @property
+    def cut_by(self) -> SegmenterSettings | None:
+        """What cuts Japanese into words, if anything does."""
+        return self.text.segmenter
+
     def learn(
         self,
         pile: Callable[[], Batches],
@@ -88,6 +94,14 @@ class NgramLengths(Config):
     """Least and most words of an n-gram. More tell "not good" from "good", and are rarer. null leaves words out."""
     characters: Lengths | None = Field(default=[3, 5])
     """Least and most characters of an n-gram within a word. They see endings and misspelt words. null leaves them out."""
+    segmenter: Annotated[SegmenterSetting, ONLY_IF_SET] = None
+    """sudachi cuts Japanese into words first, as in `text` of skipgram (pip install 'nlptl[ja]'). Without it a sentence of
+    Japanese is one word."""
+
+    @property
+    def cut_by(self) -> SegmenterSettings | None:
+        """What cuts Japanese into words, if anything does."""
+        return self.segmenter
 
     @model_validator(mode="after")
     def _lengths_in_order(self) -> Self:
@@ -105,7 +119,11 @@ class NgramLengths(Config):
 
 
 class NgramSettings(NgramLengths):
-    """Which n-grams of words and characters are counted, and how many of their leading directions are kept."""
+    """Which n-grams of words and characters are counted, and how many of their leading directions are kept.
+
+    Where most of the text is in a script that puts no space between words, as Japanese, the default lengths stand for 1 to 3
+    characters, and with a segmenter for 1 to 2 words and 1 to 3 characters.
+    """
 
     dim: int = Field(default=100, ge=1, le=4096)
     """Width of the vectors: the leading directions of the pile. More keep rarer n-grams, and cost time."""
@@ -137,6 +155,31 @@ class NgramView(NgramSettings):
         """Return about how long `learn` takes, by the characters of the pile and of the sample."""
         del pile
         return SECONDS_A_CHARACTER_OF_NGRAMS * min(sample, COUNTED_CHARACTERS)
+
+
+def check_segmenters(views: Sequence[WordVectorView | NgramView], *, where: str) -> None:
+    """Raise ConfigError for a view whose segmenter's package is missing."""
+    for number, view in enumerate(views):
+        if view.cut_by is not None:
+            view.cut_by.check(where=f"{where}.{number}.{'text.' if view.view == 'word_vectors' else ''}segmenter")
+
+
+def cut_alike(settings: WordVectorView | NgramView, segmenter: Segmenter | None) -> WordVectorView | NgramView:
+    """Return settings of a view whose words are cut as those of its encoder, unless they name a segmenter of their own."""
+    if segmenter is None or settings.cut_by is not None:
+        return settings
+    if settings.view == "ngrams":
+        return settings.model_copy(update={"segmenter": segmenter.settings})
+    return settings.model_copy(update={"text": settings.text.model_copy(update={"segmenter": segmenter.settings})})
+
+
+def segmenter_digests(views: Sequence[WordVectorView | NgramView]) -> dict[str, str]:
+    """Return the version of each view's dictionary."""
+    return {
+        f"views.{number}.segmenter": view.cut_by.installed().digest
+        for number, view in enumerate(views)
+        if view.cut_by is not None
+    }
 
 
 ViewSettings = Annotated[WordVectorView | NgramView, Field(discriminator="view")]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
+from nlptl.inference.segmenting import cut_batches, without_segmenter
 from nlptl.pretraining.word2vec.spool import Spool, mapped_ids, unnamed_file
 from nlptl.pretraining.word2vec.tokenizer import UNKNOWN_ID, set_vocabulary
 
@@ -78,8 +79,8 @@ def corpus_of(
 
     threads = threads or min(available_cores(), MAX_SCAN_THREADS)
     with contextlib.closing(Spool()) as spool, ThreadPoolExecutor(threads) as pool, unnamed_file() as file:
-        pile = ScannedPile(spool, tokenizer, pool, threads)
-        pile.read(batches)
+        pile = ScannedPile(spool, without_segmenter(tokenizer), pool, threads)
+        pile.read(cut_batches(tokenizer, batches, pool))
         words, counts = pile.words.vocabulary(min_count, known_words)
         set_vocabulary(tokenizer, words)
         lengths = pile.encode(words, file)

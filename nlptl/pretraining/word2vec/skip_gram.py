@@ -62,7 +62,7 @@ def _origin(settings: SkipGramSettings) -> Origin:
 
     if settings.vectors is None:
         return OWN
-    digest = digest_of(settings.external_digests())
+    digest = digest_of(settings.vector_digests())
     if settings.vectors in PACKAGED_VECTORS:
         return package_origin(settings.vectors, PACKAGES[settings.vectors].module, digest=digest)
     return Origin(name=Path(settings.vectors).name[:MAX_TEXT], digest=digest)

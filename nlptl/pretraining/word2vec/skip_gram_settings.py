@@ -35,6 +35,10 @@ def _phrases(value: object) -> object:
     return Phrases() if value is True else None if value is False else value
 
 
+def _spelling(value: object) -> object:
+    return Spelling() if value is True else None if value is False else value
+
+
 class SkipGramSettings(Config):
     """How word vectors are learnt by skip-gram with negative sampling, or which file holds them."""
 
@@ -63,9 +67,12 @@ class SkipGramSettings(Config):
     deterministic: bool = False
     """Give the same bits on every run on the same machine, even after a kill: one thread at about half the speed. Piles
     below a million words are always trained so, and engine ppmi always is. Above, threads race and runs differ a little."""
-    subwords: Spelling | None = None
+    subwords: Annotated[Spelling | None, BeforeValidator(_spelling, json_schema_input_type=Spelling | bool | None)] = (
+        None
+    )
     """Character n-grams with vectors ({min: 3, max: 6}; Bojanowski et al. 2017), so that unseen and misspelt words have
-    vectors. They help tweets and languages with many word forms, take two to four times as long, and need engine cpu."""
+    vectors. They help tweets and languages with many word forms, take two to four times as long, and need engine cpu. true
+    takes the defaults."""
     phrases: Annotated[Phrases | None, BeforeValidator(_phrases, json_schema_input_type=Phrases | bool | None)] = None
     """Join words that occur together, such as "new york", into one (Mikolov et al. 2013b). true takes the defaults."""
     include_labelled: bool = True
@@ -87,6 +94,7 @@ class SkipGramSettings(Config):
     def check(self, *, where: str) -> None:
         """Raise ConfigError for `vectors` that are missing or of another width than `dim`, and for what the engine cannot do."""
         check_engine(self.engine, subwords=self.subwords is not None, deterministic=self.deterministic, where=where)
+        self.text.check(where=f"{where}.text")
         self._check_ppmi(where)
         if self.continue_training and self.vectors is None:
             raise ConfigError(
@@ -141,8 +149,8 @@ class SkipGramSettings(Config):
         return {} if self.vectors is None or self.vectors in PACKAGED_VECTORS else {"vectors": Path(self.vectors)}
 
     def watched_paths(self) -> frozenset[Path] | None:
-        """Return the files of `vectors`, and that of their counts."""
-        return frozenset(self._vector_files().values())
+        """Return the files of `vectors`, that of their counts, and the segmenter's dictionary."""
+        return frozenset(self._vector_files().values()) | self.text.watched_paths()
 
     def _vector_files(self) -> dict[str, Path]:
         """Return the files of `vectors` by what they hold, also one of counts that may not be there."""
@@ -153,5 +161,9 @@ class SkipGramSettings(Config):
         return {"vectors": Path(self.vectors), "counts": counts_path(Path(self.vectors))}
 
     def external_digests(self) -> Mapping[str, str]:
+        """Return digests of the files of `vectors` and of their counts, and the version of the segmenter's dictionary."""
+        return self.vector_digests() | self.text.external_digests()
+
+    def vector_digests(self) -> dict[str, str]:
         """Return digests of the files of `vectors` and of their counts."""
         return {name: file_digest(path) for name, path in self._vector_files().items() if path.is_file()}

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from nlptl.config import Config
+from nlptl.inference.segmenter import (
+    ONLY_IF_SET,
+    SegmenterSetting,
+    check_segmenter,
+    dictionary_digests,
+    dictionary_paths,
+)
+from nlptl.inference.segmenting import segmenting
 from nlptl.inference.word_rules import normalizer_steps, word_split
 
 if TYPE_CHECKING:
@@ -35,9 +44,24 @@ class TextSettings(Config):
     lowercase: bool = True
     """Fold case. false suits only vectors that tell cases apart."""
     stop_words: bool = False
-    """Remove English function words (scikit-learn's list). Subsampling usually makes this needless."""
+    """Remove function words: English ones (scikit-learn's list), or Japanese ones with a segmenter. Subsampling usually makes
+    this needless."""
     keep_negations: bool = True
-    """With stop_words: keep not, never, without and so on. false reverses opinions, so it warns."""
+    """With stop_words: keep not, never, without, ない, ず and so on. false reverses opinions, so it warns."""
+    segmenter: Annotated[SegmenterSetting, ONLY_IF_SET] = None
+    """sudachi cuts Japanese into words (pip install 'nlptl[ja]'). Without it each kanji is a word, and so is each run of kana."""
+
+    def check(self, *, where: str) -> None:
+        """Raise ConfigError where the segmenter's package is missing."""
+        check_segmenter(self.segmenter, where=where)
+
+    def external_digests(self) -> dict[str, str]:
+        """Return the version of the dictionary by which a segmenter cuts words."""
+        return dictionary_digests(self.segmenter)
+
+    def watched_paths(self) -> frozenset[Path]:
+        """Return the file of the segmenter's dictionary."""
+        return dictionary_paths(self.segmenter)
 
 
 def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
@@ -50,8 +74,8 @@ def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
         steps.append(normalizers.Replace(Regex(rf"(?i)(?<![\p{{L}}'])(?:{words})(?![\p{{L}}'])"), " "))
     tokenizer = Tokenizer(models.WordLevel({UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(steps)
-    tokenizer.pre_tokenizer = word_split(settings.preset)
-    return tokenizer
+    tokenizer.pre_tokenizer = word_split(settings.preset, is_cut=settings.segmenter is not None)
+    return segmenting(tokenizer, None if settings.segmenter is None else settings.segmenter.installed())
 
 
 def words_of(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> Iterator[list[str]]:
@@ -66,13 +90,27 @@ def stop_words(settings: TextSettings) -> frozenset[str]:
     """Return the words to remove. Warns if negations are among them."""
     if not settings.stop_words:
         return frozenset()
+    functions, negations = _function_words(settings)
+    if settings.keep_negations:
+        return functions - negations
+    lost = (
+        "text.keep_negations: false drops not, never and similar words, so 'not good' becomes 'good'."
+        if settings.segmenter is None
+        else "text.keep_negations: false drops ない, ず and similar words, so 良くない becomes 良く."
+    )
+    warnings.warn(f"{lost} Keep them unless the labels are topics.", UserWarning, stacklevel=2)
+    return functions | negations
+
+
+def _function_words(settings: TextSettings) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the function words of the language, and those that negate."""
+    if settings.segmenter is not None:
+        from nlptl.pretraining.word2vec import japanese_stop_words
+
+        return japanese_stop_words.FUNCTION_WORDS, japanese_stop_words.NEGATIONS
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    if settings.keep_negations:
-        return frozenset(ENGLISH_STOP_WORDS) - NEGATIONS
-    lost = "text.keep_negations: false drops not, never and similar words, so 'not good' becomes 'good'."
-    warnings.warn(f"{lost} Keep them unless the labels are topics.", UserWarning, stacklevel=2)
-    return frozenset(ENGLISH_STOP_WORDS) | NEGATIONS
+    return frozenset(ENGLISH_STOP_WORDS), NEGATIONS
 
 
 def set_vocabulary(tokenizer: Tokenizer, words: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlptl.finetuning.augmentation.typos import mistype
+from nlptl.models.words import is_unspaced
 
 TYPO_SHARE = 0.05  # of the letters a to z
 MIN_WORDS_TO_SHORTEN = 8
@@ -65,7 +66,7 @@ def _upper(text: str, generator: np.random.Generator) -> str:
 
 
 def _without_punctuation(text: str, generator: np.random.Generator) -> str:
-    return re.sub(r"[.,;:!?…\"()]+(?=\s|$)|[。、！？「」]+", "", text)
+    return re.sub(r"[.,;:!?…\"()]+(?=\s|$)|[。、！？「」『』（）｡､｢｣]+", "", text)
 
 
 def _shortened(text: str, generator: np.random.Generator) -> str:
@@ -82,10 +83,24 @@ def _numbers(text: str, generator: np.random.Generator) -> str:
 
     def other(match: re.Match[str]) -> str:
         number = match.group()
-        first = str(generator.integers(0 if number.startswith("0") else 1, 10))
-        return first + "".join(str(generator.integers(10)) for _ in number[1:])
+        if number[0] in "@#" or not _stands_alone(text, match.span()):
+            return number
+        zeros = [ord("０" if digit >= "０" else "0") for digit in number]
+        first = int(generator.integers(0 if number[0] in "0０" else 1, 10))
+        values = [first, *(int(generator.integers(10)) for _ in number[1:])]
+        return "".join(chr(zero + value) for zero, value in zip(zeros, values, strict=True))
 
-    return re.sub(r"(?<![\w@#/])[0-9]+(?![\w@/])", other, text)
+    return re.sub(r"[@#]\w+|[0-9０-９]+", other, text)
+
+
+def _stands_alone(text: str, span: tuple[int, int]) -> bool:
+    """Tell whether a number is no part of a word, mention, hashtag or link; kanji and kana may touch it."""
+    before, after = text[: span[0]][-1:], text[span[1] :][:1]
+    return all(
+        is_unspaced(near) or not (near.isalnum() or near in marks)
+        for near, marks in ((before, "_@#/"), (after, "_@/"))
+        if near
+    )
 
 
 def _names(text: str, generator: np.random.Generator) -> str:

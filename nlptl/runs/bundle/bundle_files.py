@@ -11,9 +11,10 @@ from string import Template
 import nlptl
 from nlptl.artifact import read_manifest
 from nlptl.disk.drafts import files_in
-from nlptl.disk.ownership import MANIFEST
+from nlptl.disk.ownership import MANIFEST, SETTINGS
 from nlptl.disk.sealed_text import CARD, sealed_text
 from nlptl.inference.predictor import Predictor
+from nlptl.inference.settings_files import EncoderSettings, read_settings
 from nlptl.runs.bundle.requirements import checked_versions, requirements
 
 PARTS = Path(__file__).parent / "parts"
@@ -34,7 +35,7 @@ class BundledModel:
     @property
     def requirements(self) -> list[str]:
         """Requirements of whoever runs it."""
-        return requirements(self.format)
+        return requirements(self.format, read_settings(self.folder / SETTINGS, EncoderSettings).cut_by)
 
 
 def write_folder_files(model: BundledModel, draft: Path) -> None:

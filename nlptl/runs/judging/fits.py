@@ -134,13 +134,14 @@ class Fits:
     def _judged_vectors(self, shared: SharedEncoder) -> NDArray[np.float32]:
         """Return the vectors of all judged texts, each encoded once."""
         if shared.judged is None:
-            if self.judging.by == "cross-validation" and shared.examples.knows_vectors(shared.given.encoder):
+            assert self.data.labelled is not None
+            same_rows = self.judging.table.digest == self.data.labelled.digest  # folds may judge some of the rows alone
+            if same_rows and shared.examples.knows_vectors(shared.given.encoder):
                 shared.judged = shared.examples.frozen_vectors(shared.given.encoder).numpy()
             else:
                 texts = self.judging.table.texts()
                 with self._context.progress.task("encoding the judged texts", total=len(texts), unit="texts") as task:
                     shared.judged = shared.given.encoder.encode(texts, after_batch=task.advance)
-        assert shared.judged is not None
         return shared.judged
 
     def _made(self, chain: JudgedChain, read: TextTable | None) -> SharedEncoder:

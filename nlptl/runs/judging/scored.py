@@ -68,6 +68,11 @@ class Scored:
         """Hits of each distinct text (G,), its copies' mean; NaN where it was not judged."""
         return _by_text(self.hits, self.judging)
 
+    @property
+    def texts(self) -> int:
+        """Number of distinct texts that this chain was judged on."""
+        return int((~np.isnan(self.by_text)).sum())
+
     @cached_property
     def repeats(self) -> float:
         """How often a judged text was judged, on average."""
@@ -83,7 +88,7 @@ class Scored:
         hits = self.hits[self.judged]
         if not len(hits):
             return Estimate(1 / len(self.labels), 0.0, 1.0)
-        texts = int((~np.isnan(self.by_text)).sum()) / variance_factor(self.judging, self.repeats)
+        texts = self.texts / variance_factor(self.judging, self.repeats)
         value = float(hits.mean())
         found = wilson(value * texts, texts)
         return Estimate(value, max(0.0, found.low - optimism), 1 - (1 - found.high) * self._rest_of_error)

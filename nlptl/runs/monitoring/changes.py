@@ -68,8 +68,8 @@ def changes_of(
     mix = _mix(mix_shift(answers.labels, labels, seed=seed)) if answers is not None and enough else None
     if min(len(reference.texts), len(texts)) < MIN_TEXTS:
         return Changes(inputs=inputs, label_mix=mix)
-    before, new = Words.of(reference.texts), Words.of(texts)
-    known: Counter[str] = Words.of(reference.pile).holders() if reference.pile else Counter()
+    before, new = (Words.of(side, encoder.word_cutter) for side in (reference.texts, texts))
+    known: Counter[str] = Words.of(reference.pile, encoder.word_cutter).holders() if reference.pile else Counter()
     fresh = new_words(before, new, known, others=len(reference.pile))
     pieces = _pieces(encoder, before.counts() + new.counts())
     cut = {word for word, count in pieces.items() if count == 0 or count >= FRAGMENTED_WORD_PIECES}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from nlptl.config import value_at
 from nlptl.context import RunContext
-from nlptl.errors import DataError
-from nlptl.runs.chain import Chain
+from nlptl.errors import ConfigError, DataError
+from nlptl.input_paths import in_file
+from nlptl.runs.chain import Chain, Faults
 from nlptl.runs.engines.engine import Engine, Refusal
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies.comparison.arm_costs import ArmCost
-from nlptl.runs.studies.comparison.arms import Trial
+from nlptl.runs.studies.comparison.arms import Comparison, Trial, changed_chain
 from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
 from nlptl.runs.studies.comparison.regime_comparison import (
     MINUTES,
@@ -25,6 +27,7 @@ from nlptl.runs.studies.comparison.regime_comparison import (
     plan_regimes,
     with_largest_test,
 )
+from nlptl.runs.studies.comparison.regimes import flow_style
 from nlptl.runs.studies.comparison.shared_work import SharedWork
 from nlptl.runs.studies.comparison.trial_work import TrialCall, TrialOutcome, run_trial
 
@@ -39,27 +42,55 @@ class ComparisonFiles:
     assignments: tuple[str, ...] = ()
     regimes: tuple[str, ...] | None = None  # of one pipeline
     minutes: float = MINUTES
-    seeds: int = SEEDS
+    seeds: int | None = None  # None: as many as the `compare` block says for its arms, else 5
     weights: str | None = None
+    arms: bool = False  # compare the arms of the `compare` block of one pipeline, instead of its regimes
 
     def plan(self, context: RunContext) -> ComparisonPlan:
         """Read the pipelines and their data. Raises ConfigError or DataError."""
+        if self.arms:
+            return self._plan_arms(self.pipelines[0], context)
+        seeds = SEEDS if self.seeds is None else self.seeds
         chains = [self._read(path, context) for path in self.pipelines]
         if len(chains) > 1:
-            return plan_chains(chains, seeds=self.seeds)
+            return plan_chains(chains, seeds=seeds)
         return plan_regimes(
-            chains[0], regimes=self.regimes, minutes=self.minutes, seeds=self.seeds, weights=self.weights,
+            chains[0], regimes=self.regimes, minutes=self.minutes, seeds=seeds, weights=self.weights,
             paths_from=self.pipelines[0].parent,
         )  # fmt: skip
 
     def _read(self, path: Path, context: RunContext) -> NamedChain:
         pipeline = Pipeline.from_yaml(path, assignments=self.assignments)
-        chain = Chain(seed=pipeline.seed, data=pipeline.data, stages=pipeline.stages)
-        data, _ = chain.check(where=str(path), progress=context.progress)
+        return self._named(str(path), _chain_of(pipeline), pipeline.compare, context)
+
+    def _named(self, path: str, chain: Chain, compare: Comparison | None, context: RunContext) -> NamedChain:
+        data, _ = chain.check(where=path, progress=context.progress)
         # What an arm's command runs is the arm alone: the arms of a `compare:` block may not fit its stages.
-        alone = [] if pipeline.compare is None else ["compare=null"]
-        data = with_largest_test(data, chain, pipeline.compare, where=str(path))
-        return NamedChain(str(path), chain, data, (*self.assignments, *alone))
+        alone = [] if compare is None else ["compare=null"]
+        return NamedChain(path, chain, with_largest_test(data, chain, compare, where=path), (*self.assignments, *alone))
+
+    def _plan_arms(self, path: Path, context: RunContext) -> ComparisonPlan:
+        """Return the comparison of the arms of a pipeline's `compare` block, each with the settings that make it."""
+        pipeline = Pipeline.from_yaml(path, assignments=self.assignments)
+        if pipeline.compare is None:
+            raise ConfigError(
+                f"{path}: has no `compare:` block, but --arms compares its arms. Write one, or leave --arms out."
+            )
+        if pipeline.compare.redraw is not None:
+            raise ConfigError(
+                f"{path}: compare.redraw: found it beside --arms, which trains every seed on the same examples; expected none. Add "
+                "--set compare.redraw=null, or run the pipeline, whose own comparison redraws."
+            )
+        chains, faults = [], Faults()
+        for name, changes in pipeline.compare.arms.items():
+            at = f"{path}: compare.arms.{name}"
+            with faults.kept():
+                chain = changed_chain(_chain_of(pipeline), changes, at, folder=path.parent)
+                named = self._named(at, chain, pipeline.compare, context)
+                told = (*named.assignments, *_assignments(chain, changes))
+                chains.append(dataclasses.replace(named, name=name, assignments=told, pipeline=str(path)))
+        faults.check()
+        return plan_chains(chains, seeds=pipeline.compare.seeds if self.seeds is None else self.seeds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +168,20 @@ class TrialJob:
     def told(self, task: TrialTask) -> str:
         """Return the name of a trial in a sentence."""
         return f"{task.arm}, seed {task.key[1]}"
+
+
+def _chain_of(pipeline: Pipeline) -> Chain:
+    return Chain(seed=pipeline.seed, data=pipeline.data, stages=pipeline.stages)
+
+
+def _assignments(chain: Chain, changes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the changes that made a chain, with paths from the current folder, as `nlptl run --set` takes them."""
+    written = chain.model_dump(mode="json", exclude_unset=True, context=in_file(Path()))
+    for path, given in changes.items():
+        value = value_at(written, path.split("."))
+        if isinstance(given, dict) and isinstance(value, dict) and given.keys() == value.keys():
+            value = {key: value[key] for key in given}  # in the order of the file
+        yield f"{path}={flow_style(value)}"
 
 
 def _key(trial: Trial) -> Key:

@@ -16,17 +16,20 @@ Kind = Literal["most frequent", "words", "word vectors", "names", "head", "auto"
 
 
 def candidates_for(
-    labels: Sequence[str], encoder: EncoderAtHand, *, pile: int, few: bool, minutes: float
+    labels: Sequence[str], encoder: EncoderAtHand, *, pile: int, few: bool, minutes: float, segmenter: str | None = None
 ) -> tuple[JudgedChain, ...]:
     """Return the candidates for data with these labels, the simplest first.
 
     `pile` counts the texts without a label, `few` says that `auto` will learn from them, `minutes` is the time of `auto`.
+    A `segmenter` cuts the texts into words.
     """
+    ngrams = {"stage": "ngrams"} if segmenter is None else {"stage": "ngrams", "segmenter": segmenter}
+    vectors = word_vectors(segmenter=segmenter)
     texts = "your texts" if pile else "the labelled texts"
     found = [
         JudgedChain("most frequent", "most frequent label", (), "shares", may_be_chosen=False),
-        _chain("words", "words (tf-idf, logistic regression)", [{"stage": "ngrams"}], {"method": "words"}),
-        _chain("word vectors", f"word vectors of {texts}, head", word_vectors(), {"method": "head", "solver": "auto"}),
+        _chain("words", "words (tf-idf, logistic regression)", [ngrams], {"method": "words"}),
+        _chain("word vectors", f"word vectors of {texts}, head", vectors, {"method": "head", "solver": "auto"}),
     ]
     auto = {"method": "auto", "minutes": minutes}
     if encoder.weights is None:

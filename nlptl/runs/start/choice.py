@@ -49,7 +49,7 @@ def choose(scored: Sequence[Scored]) -> Choice:
 
 
 def _why_favourite(usable: Sequence[Scored], favourite: Scored) -> str:
-    texts = favourite.judging.texts
+    texts = favourite.texts
     others = [(one, paired(favourite, one)) for one in usable if one is not favourite]
     alike = [one.candidate.name for one, found in others if found is None or (found.high or 0.0) >= 0]
     if not alike:
@@ -73,7 +73,7 @@ def _cheaper(usable: Sequence[Scored], reference: Scored, optimism: float) -> Ch
         found = paired_error(reference, one)
         if found is None:
             continue
-        if reference.judging.texts >= MIN_TEXTS_TO_COMPARE and found.value >= -min(found.error, MAX_LOSS):
+        if reference.texts >= MIN_TEXTS_TO_COMPARE and found.value >= -min(found.error, MAX_LOSS):
             why = f"It is the cheapest within one standard error of {reference.candidate.name}."
             return Choice(one, why, optimism)
     return None

@@ -18,6 +18,7 @@ from nlptl.data.row_checks import RowPlace
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.refusals import told_as_read_error
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.segmenter import SegmenterSettings
 from nlptl.input_paths import in_file
 from nlptl.runs.judging.judged_chain import JudgedChain
 from nlptl.runs.judging.scored import Scored
@@ -64,6 +65,8 @@ def _brief(settings: Config, written: dict[str, Any]) -> dict[str, Any]:
         value, key = getattr(settings, name), field.alias or name
         if name in TAGS or value != field.get_default(call_default_factory=True):
             found[key] = _brief(value, written[key]) if isinstance(value, Config) else written[key]
+            if isinstance(value, SegmenterSettings):
+                found[key] = {"name": value.name, **found[key]} if found[key] else value.name
     return found
 
 

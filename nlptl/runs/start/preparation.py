@@ -18,6 +18,7 @@ from nlptl.faults import shown
 from nlptl.finetuning.selection.method_choice import too_few
 from nlptl.runs.judging.encoder_at_hand import EncoderAtHand, encoder_at_hand
 from nlptl.runs.judging.judged_chain import JudgedChain
+from nlptl.runs.judging.segmenter_at_hand import SegmenterAtHand, segmenter_at_hand
 from nlptl.runs.judging.splits import Judging, judged_by_folds, judged_on_test, share_to_hold_out
 from nlptl.runs.start.candidates import candidates_for
 from nlptl.runs.start.files import check_folder, check_same_tables
@@ -58,6 +59,7 @@ class Prepared:
     profile: Profile
     judging: Judging
     encoder: EncoderAtHand
+    segmenter: SegmenterAtHand
 
     @property
     def data(self) -> TextData:
@@ -82,11 +84,13 @@ class Prepared:
     def candidates(self, *, minutes: float = 1.0) -> tuple[JudgedChain, ...]:
         """Return what is judged, the simplest first; `minutes` are those of `auto`."""
         labels = self.data.label_set.names
-        return candidates_for(labels, self.encoder, pile=self.pile, few=self.few, minutes=minutes)
+        return candidates_for(
+            labels, self.encoder, pile=self.pile, few=self.few, minutes=minutes, segmenter=self.segmenter.name
+        )
 
     def warnings(self) -> tuple[str, ...]:
         """Return sentences on what a person may want to mend."""
-        told = [self.encoder.remark] if self.encoder.remark else []
+        told = [one.remark for one in (self.encoder, self.segmenter) if one.remark]
         told += self._joined_labels()
         if single := self.judging.never_held_out:
             names = ", ".join(single[:MAX_NAMED])
@@ -133,5 +137,6 @@ def prepare(request: StartRequest, context: RunContext, *, choose: Choose | None
     assert data.labelled is not None
     profile = Profile.of(found.data, found.settings)
     judging = judged_by_folds(data.labelled, seed=SEED) if data.test is None else judged_on_test(data, held_out=share)
-    encoder = encoder_at_hand(None if profile.language is None else profile.language.code)
-    return Prepared(request, settings, loaded, found.taken_as, profile, judging, encoder)
+    code = None if profile.language is None else profile.language.code
+    encoder, segmenter = encoder_at_hand(code), segmenter_at_hand(code)
+    return Prepared(request, settings, loaded, found.taken_as, profile, judging, encoder, segmenter)

@@ -81,7 +81,7 @@ class Start:
             warnings=prepared.warnings(),
             judged=prepared.judging.by,
             judged_how=prepared.judging.how,
-            texts=prepared.judging.texts,
+            texts=choice.chosen.texts,
             candidates=tuple(_judged(one, choice) for one in scored),
             verdict=verdict(scored, choice),
             pile=pile_sentence(scored, pile=prepared.pile),
@@ -93,14 +93,20 @@ class Start:
 def verdict(scored: list[Scored], choice: Choice) -> str:
     """Return which candidate is taken, how good it is beside guessing, and why it is taken."""
     chosen = choice.chosen
-    texts = chosen.judging.texts
+    texts = chosen.texts
     if not texts:
         return f"{chosen.candidate.name} is taken. {choice.why}"
     found = chosen.accuracy(optimism=choice.optimism)
     guessing = next((one.accuracy().value for one in scored if one.candidate.kind == "most frequent"), None)
     beside = "" if guessing is None else f"; always guessing the most frequent label gets {guessing:.0%}"
-    right = f"is right in {found.value:.0%} [{found.low:.0%}, {found.high:.0%}] of {texts:,} texts{beside}"
+    right = f"is right in {found.value:.0%} [{found.low:.0%}, {found.high:.0%}] of {texts:,} texts{_folds_judged(chosen)}{beside}"
     return f"{chosen.candidate.name} {right}. {choice.why}"
+
+
+def _folds_judged(one: Scored) -> str:
+    """Tell how many folds the time allowed, where it did not allow all; empty elsewhere."""
+    folds = one.judging.folds
+    return f" ({len(one.rows)} of {folds} folds, for lack of time)" if 0 < len(one.rows) < folds else ""
 
 
 def _why(choice: Choice) -> str:

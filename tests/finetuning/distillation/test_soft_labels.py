@@ -26,7 +26,10 @@ class SpokenProgress(SilentProgress):
     """Progress that keeps what is said."""
 
     def __init__(self, said: list[str]) -> None:
-        self.say = said.append  # type: ignore[method-assign]
+        self.said = said
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 def teacher(fails_at: int | None = None) -> Any:

@@ -67,7 +67,9 @@ def test_what_is_said_of_held_out_texts_leaves_each_of_them_out() -> None:
     assert (said.single, said.right, said.held_out) == (single, right, 40)
     whole = coverage_of(probabilities, labels, 0.8, weight=1.0, is_approximate=True)
     assert said.low < whole.low < 0.8 < whole.high < said.high
-    assert str(said) == f"about 0.8 [{said.low:.2f}, {said.high:.2f}], by 40 held-out texts"
+    assert str(said) == (
+        f"about 0.8 [{said.low:.2f}, {said.high:.2f}], by 40 labelled texts, each judged by a classifier that had not learnt it"
+    )
 
 
 def test_too_few_held_out_texts_are_told() -> None:

@@ -48,6 +48,17 @@ def test_a_word_contributes_what_is_lost_without_it(model_type: str) -> None:
     assert (found.how, found.sentences, found.remarks) == ("occlusion", (), ())
 
 
+def test_words_of_japanese_are_those_of_the_segmenter_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sudachipy")
+    model = classifier(tiny_encoder("bert"))
+    texts = ["子どもがとても喜んだ。", "这部电影真的很好看", TEXT]
+    assert model.encoder.word_cutter is None
+    words = [[one.text for one in found.contributions] for found in model.explain(texts)]
+    assert words == [["子ども", "が", "とても", "喜ん", "だ。"], ["这部", "电影", "真的", "很好", "看"], TEXT.split()]
+    monkeypatch.setattr("nlptl.inference.segmenting.segmenter_available", lambda: False)
+    assert [one.text for one in model.explain(texts[:1])[0].contributions] == ["子", "どもがとても", "喜", "んだ。"]
+
+
 def test_a_word_is_deleted_from_its_sentence() -> None:
     given = by_sentence(tiny_encoder("bert"))
     model, alone = classifier(given), given.with_views(())

@@ -148,3 +148,16 @@ def test_ngrams_of_a_large_pile_are_counted_in_every_nth_text(monkeypatch: pytes
     assert isinstance(terms, NgramTerms)
     (ngrams,) = terms.parts
     assert ngrams.vocabulary == ["blue", "film", "red", "story"]
+
+
+def test_default_lengths_fit_the_script() -> None:
+    def units(texts: list[str], **settings: Any) -> list[tuple[str, tuple[int, int]]]:
+        terms = learn_ngram_view(texts, NgramView(dim=2, **settings), CONTEXT).terms
+        assert isinstance(terms, NgramTerms)
+        return [(part.unit, part.lengths) for part in terms.parts]
+
+    japanese = ["犬がかわいい", "話が長い", "犬の話"]
+    assert units(PILE) == [("words", (1, 2)), ("characters", (3, 5))]
+    assert units(japanese) == [("characters", (1, 3))]
+    assert units(japanese, segmenter="sudachi") == [("words", (1, 2)), ("characters", (1, 3))]
+    assert units(japanese, characters=[2, 4], words=None) == [("characters", (2, 4))]

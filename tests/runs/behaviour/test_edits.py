@@ -43,6 +43,36 @@ def test_digits_change_and_numbers_keep_their_length() -> None:
     assert found != text
 
 
+def test_other_digits_of_english_are_drawn_as_before() -> None:
+    text = "In 2024 it cost 15 euros, see @user12, #12, /34, 5/6 and a1b, 3,500 times; 7#8, 9_"
+    numbers = re.compile(r"(?<![\w@#/])[0-9]+(?![\w@/])")
+    drawn = np.random.default_rng(0)
+
+    def other(found: re.Match[str]) -> str:
+        return "".join(str(drawn.integers(0 if place else 1, 10)) for place in range(len(found.group())))
+
+    assert edited("numbers", text) == numbers.sub(other, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("20列目で120分も座った", "00列目で000分も座った"),
+        ("上映は１２０分、ｶﾞｲﾄﾞは5ﾍﾟｰｼﾞ", "上映は０００分、ｶﾞｲﾄﾞは0ﾍﾟｰｼﾞ"),
+        ("#映画2024 @客12さん a1回 4K版", "#映画2024 @客12さん a1回 4K版"),
+    ],
+)
+def test_numbers_may_touch_kanji_and_kana(text: str, shape: str) -> None:
+    found = [edited("numbers", text, seed) for seed in range(3)]
+    digits = shape.maketrans("123456789１２３４５６７８９", "000000000０００００００００")
+    assert {one.translate(digits) for one in found} == {shape.translate(digits)}
+    assert (len({*found, text}) > 1) == (shape != text)
+
+
+def test_marks_of_japanese_are_left_out() -> None:
+    assert edited("punctuation", "『良い』（と思う）｡､｢はい｣。") == "良いと思うはい"
+
+
 def test_names_and_identity_terms_are_replaced_by_others_of_their_kind() -> None:
     names = edited("names", "John met Mary; John left. Johnson stayed.")
     found = re.match(r"(\w+) met (\w+); (\w+) left\. Johnson stayed\.", names)

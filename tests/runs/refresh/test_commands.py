@@ -169,7 +169,10 @@ def test_a_rollback_takes_one_command_and_another_one_goes_forward(shell: Shell,
         f"Version 1 is in use now: {run}. Nothing was removed. Go forward: nlptl rollback {run} --to 2"
     )
     assert current_run(run) == run
-    assert shell("rollback", run, "--to", "2")[0] == 0
+    assert shell("versions", run)[1].splitlines()[-1] == f"Go forward:  nlptl rollback {run} --to 2"
+    code, out, _ = shell("rollback", run, "--to", "2")
+    assert code == 0
+    assert out.splitlines()[-1] == f"Go back:  nlptl rollback {run} --to 1"
     assert current_run(run) == run / "versions" / "2"
     assert shell("rollback", run, "--to", "2")[1] == "Version 2 is in use already.\n"
 

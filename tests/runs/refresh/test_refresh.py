@@ -63,6 +63,17 @@ def test_a_better_version_is_used_and_the_old_one_stays(refreshed_run: Path) -> 
     assert (now.probabilities(PROBE) == alone.probabilities(PROBE)).all()
 
 
+def test_folds_judge_the_new_texts_and_not_the_known_ones_with_the_same_row_numbers(copied: RunCopy) -> None:
+    found = refreshed(
+        copied("untested"), rows(25, seed=5)[1:], trust=True
+    )  # each label stands where a known row has the other
+    assert found.before is not None
+    assert found.after is not None
+    assert (found.judged_kept, found.judged_new) == (0, 24)
+    assert found.before.value >= 0.75
+    assert found.after.value >= 0.75
+
+
 def test_the_new_version_has_learnt_no_row_that_judges_it(refreshed_run: Path) -> None:
     folder = current_run(refreshed_run)
     learnt, tested = (

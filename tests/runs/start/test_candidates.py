@@ -25,19 +25,19 @@ def kinds(candidates: tuple[JudgedChain, ...]) -> list[str]:
 
 
 def test_the_small_encoder_of_the_language_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = ("minilm", "intfloat/multilingual-e5-small", "sentence-transformers/all-mpnet-base-v2")
+    everything = ("minilm", "e5", "intfloat/multilingual-e5-small", "sentence-transformers/all-mpnet-base-v2")
     at_hand(monkeypatch, everything)
     assert encoder_at_hand("en").weights == encoder_at_hand(None).weights == "minilm"
-    assert encoder_at_hand("ja").weights == "intfloat/multilingual-e5-small"
+    assert encoder_at_hand("ja").weights == "intfloat/multilingual-e5-small"  # those of the package are rounded
+    at_hand(monkeypatch, ("minilm", "e5"))
+    assert [encoder_at_hand(code).weights for code in ("ja", "de", "en")] == ["e5", "e5", "minilm"]
 
 
 def test_an_encoder_that_is_missing_comes_with_the_command_that_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     at_hand(monkeypatch, ())
     told = "No encoder for these texts is at hand, so they are read by words alone."
     assert encoder_at_hand("en") == EncoderAtHand(None, f"{told} Type pip install 'nlptl[minilm]' and start again.")
-    assert encoder_at_hand("ja") == EncoderAtHand(
-        None, f"{told} Type hf download intfloat/multilingual-e5-small and start again."
-    )
+    assert encoder_at_hand("ja") == EncoderAtHand(None, f"{told} Type pip install 'nlptl[e5]' and start again.")
     assert encoder_at_hand("tlh") == EncoderAtHand(
         None, "No well-known encoder knows the language 'tlh', so the texts are read by word vectors alone."
     )

@@ -16,6 +16,7 @@ from nlptl.runs.judging.scored import Scored, paired, paired_texts, variance_fac
 from nlptl.runs.judging.splits import JudgedSplit, Judging, judged_by_folds
 from nlptl.runs.start.candidates import Kind
 from nlptl.runs.start.choice import choose, pile_sentence
+from nlptl.runs.start.start import verdict
 
 
 def a_test(texts: int) -> Judging:
@@ -65,6 +66,23 @@ def test_a_bar_is_never_chosen() -> None:
     judging = a_test(30)
     names = scored("names", [1] * 30, judging, may_be_chosen=False)
     assert choose([names, scored("head", [0] * 30, judging)]).chosen.candidate.kind == "head"
+
+
+def test_the_texts_of_the_judged_folds_alone_are_told() -> None:
+    table = TextTable.from_lists([f"text {number}" for number in range(60)], ["a", "b"] * 30, name="labelled")
+    judging = judged_by_folds(table, seed=0)
+    right = [judging.table.labels()[row] == "a" for row in judging.splits[0].judged]
+    names, auto = (scored(kind, [*map(int, right)], judging) for kind in ("words", "auto"))
+    choice = choose([names, auto])
+    told = verdict([names, auto], choice)
+    assert (judging.texts, choice.chosen.texts) == (60, len(right))
+    assert told.startswith(f"{choice.chosen.candidate.name} is right in 100% [")
+    assert f"] of {len(right)} texts (1 of 4 folds, for lack of time). " in told
+    assert "60" not in told
+    unjudged = [Scored(one.candidate, (), judging, ("a", "b"), 0.0) for one in (names, auto)]
+    assert verdict(unjudged, choose(unjudged)) == (
+        "auto is taken. It was taken unseen, since it was best on the mean of several data sets."
+    )
 
 
 def test_where_nothing_is_judged_the_favourite_is_taken_and_nothing_is_claimed() -> None:

@@ -114,8 +114,7 @@ class Findings:
         found.append(self._groups("copies", self._found.copies(), every, but_first=True))
         found.append(self._groups("near_copies", self._found.near_copies(), distinct, but_first=True))
         if self._scores.vectors is not None:
-            pairs = self._found.paraphrases()
-            found.append(self._groups("paraphrases", pairs, len(self._scores.encoded), but_first=True))
+            found.append(self._paraphrases())
         return found
 
     def _of_looks(self) -> list[Pending]:
@@ -175,6 +174,13 @@ class Findings:
         """Return a finding of groups, which counts their rows; `but_first` all but the first row of each."""
         table = FindingTable(_file(kind), (), groups, is_grouped=True)
         return _finding(kind, sum(len(group) - but_first for group in groups), looked_at), table
+
+    def _paraphrases(self) -> Pending:
+        """Return the texts that stand in a pair, each once; a pair is a group of the table."""
+        pairs = self._found.paraphrases()
+        texts = {one.row for pair in pairs for one in pair}
+        table = FindingTable(_file("paraphrases"), (), pairs, is_grouped=True)
+        return _finding("paraphrases", len(texts), len(self._scores.encoded)), table
 
     def _languages(self, looked_at: int) -> Pending:
         usual = usual_language(self._scores.languages)

@@ -17,7 +17,7 @@ from nlptl.evaluation.near_copies import CopyPairs, near_copies
 from nlptl.evaluation.nearest_rows import nearest_rows
 from nlptl.evaluation.next_labels import centred, region_count, uncovered
 from nlptl.evaluation.regions import unit
-from nlptl.evaluation.text_looks import CODES, languages_of, lengths_of, pieces_of
+from nlptl.evaluation.text_looks import CODES, LANGUAGE_RULES, languages_of, lengths_of, pieces_of
 from nlptl.runs.judging.left_out import LabelledRows, left_out
 from nlptl.runs.studies.audit.audited_texts import AuditedTexts, Rows
 from nlptl.runs.studies.audit.kept_parts import Arrays, KeptParts
@@ -77,7 +77,9 @@ class Scoring:
         lengths = self._kept.of("lengths", digest, lambda: lengths_of(texts.texts))
         copies = self._copies()
         looked_at = _evenly(np.arange(len(texts)), MAX_LOOKED_AT)
-        languages = self._kept.of("languages", [digest, CODES], lambda: self._languages(looked_at))["languages"]
+        languages = self._kept.of("languages", [digest, CODES, LANGUAGE_RULES], lambda: self._languages(looked_at))[
+            "languages"
+        ]
         encoded = self._rows_to_encode()
         vectors = None if self._encoder is None else self._vectors(self._encoder, encoded)
         depends_on = [digest, "" if self._encoder is None else self._encoder.identity]

@@ -16,6 +16,7 @@ from nlptl.data.samples import sample
 from nlptl.runs.chain import ExternalDigests
 from nlptl.runs.judging.encoder_at_hand import encoder_at_hand, word_vectors
 from nlptl.runs.judging.judged_chain import chain_of
+from nlptl.runs.judging.segmenter_at_hand import segmenter_at_hand
 from nlptl.stages.stage import Stage
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ def encoder_for(data: TextData, context: RunContext) -> AuditEncoder:
     """Return the well-known encoder that is here and knows the language of the texts, else vectors of their words."""
     tables = [table for table in (data.labelled, data.unlabelled, data.test) if table is not None]
     language = guess_language([text for table in tables for text in sample(table, MAX_FOR_LANGUAGE)])
-    found = encoder_at_hand(None if language is None else language.code)
-    settings: list[dict[str, Any]] = [{"stage": "bert", "weights": found.weights}] if found.weights else word_vectors()
+    code = None if language is None else language.code
+    found, words = encoder_at_hand(code), word_vectors(segmenter=segmenter_at_hand(code).name)
+    settings: list[dict[str, Any]] = [{"stage": "bert", "weights": found.weights}] if found.weights else words
     if not found.weights and sum(map(len, tables)) < FEW_TEXTS:
         settings[0]["min_count"] = 1
     stages = chain_of(settings).stages

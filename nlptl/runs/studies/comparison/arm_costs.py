@@ -33,6 +33,9 @@ class ArmCost(Config):
     memory: float | None = None  # megabytes at the peak: of the process, or of the GPU that it trained on
     disk: float | None = None  # megabytes of the classifier's folder
     latency: float | None = None  # milliseconds for one text alone, median
+    holds_start: bool = (
+        False  # whether the seconds hold the start of the program, too: imports, dictionaries, compiled code
+    )
 
 
 class Peak:

@@ -32,13 +32,13 @@ SHARED_WHEN_REDRAWN = ("data.labelled", "data.shots", "data.validation")
 class Comparison(Config):
     """Which arms to compare, how often, on which tests."""
 
-    arms: dict[str, dict[str, Any]] = Field(min_length=2, max_length=8)
+    arms: dict[str, dict[str, Any]] = Field(min_length=2, max_length=16)
     """Arms by name, each with its changed settings, such as "stages.0.epochs: 0". A whole chain is "stages: [...]".
     All arms are compared with the first."""
     seeds: int = Field(default=20, ge=2, le=1000)
     """Number of seeds, counted up from the pipeline's own. More seeds narrow the intervals; a claim needs 20."""
-    tests: dict[str, Source] = Field(min_length=1)
-    """Labelled test files by the name that the table shows."""
+    tests: dict[str, Source] = Field(default_factory=dict)
+    """Labelled test files by the name that the table shows. Default: the pipeline's own test."""
     redraw: Source | None = None
     """Labelled file from which every seed also draws other examples. Each label gets as many as the rarest label of
     data.labelled has; the rest is the test. This shows how much depends on which examples were labelled."""
@@ -163,13 +163,19 @@ class _Sources:
         faults = Faults()
         tests, pool = check_tests(settings, chain.data, faults, where=at)
         faults.check()
+        if not tests and data.test is None:
+            raise ConfigError(
+                f"{at}.tests: names no test, and the pipeline has none; expected labelled texts to judge the arms on. Name a file "
+                "here, or give data.test or data.hold_out."
+            )
         read = [
             *((f"tests.{name}", test) for name, test in tests.items()),
             *([] if pool is None else [("redraw", pool)]),
         ]
         self.remarks = tuple(f"compare.{name}: {remark}" for name, one in read for remark in one.remarks)
-        self._outside = list(tests.values())
-        self._tests = {name: spelt_as_in(data, one.table) for name, one in tests.items()}
+        own = {} if data.test is None or tests else {data.test.name: data.test}
+        self._outside: list[TextTable | OutsideTest] = [*tests.values(), *own.values()]
+        self._tests = {name: spelt_as_in(data, one.table) for name, one in tests.items()} | own
         self._pool = None if pool is None else spelt_as_in(data, pool.table)
         self._known: dict[str, ArmData] = {}
 

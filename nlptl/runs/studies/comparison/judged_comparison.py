@@ -104,7 +104,10 @@ def judged_result(
 
 
 def typical_cost(rows: Sequence[ComparisonRow]) -> ArmCost | None:
-    """Return the median of an arm's costs. Its memory is the least: what other arms have left in the process counts there."""
+    """Return the median of an arm's costs. Its memory is the least: what other arms have left in the process counts there.
+
+    Its seconds are those without the start of the program, where there are such.
+    """
     costs = [row.cost for row in rows if row.cost is not None]
     if not costs:
         return None
@@ -112,8 +115,9 @@ def typical_cost(rows: Sequence[ComparisonRow]) -> ArmCost | None:
         [value for cost in costs if (value := getattr(cost, name)) is not None]
         for name in ("memory", "disk", "latency")
     )
+    timed = [cost.seconds for cost in costs if not cost.holds_start]
     return ArmCost(
-        seconds=round(statistics.median(cost.seconds for cost in costs), 3),
+        seconds=round(statistics.median(timed or [cost.seconds for cost in costs]), 3), holds_start=not timed,
         trainable_parameters=round(statistics.median(cost.trainable_parameters for cost in costs)),
         memory=min(memory, default=None), disk=statistics.median(disk) if disk else None,
         latency=statistics.median(latency) if latency else None,

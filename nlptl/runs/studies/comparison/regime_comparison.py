@@ -1,4 +1,4 @@
-"""Comparison of the regimes of one pipeline, or of whole pipelines on the same texts."""
+"""Comparison of the regimes of one pipeline, of the arms of its `compare` block, or of whole pipelines on the same texts."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class NamedChain:
     chain: Chain
     data: TextData
     assignments: tuple[str, ...] = ()  # of `nlptl run NAME --set`, by which the file becomes this chain
+    pipeline: str = ""  # that file, where it is not the name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,10 @@ def plan_chains(given: Sequence[NamedChain], *, seeds: int = SEEDS) -> Compariso
     judging = judging_of(first[1], seed=first[0].chain.seed)
     arms = [Arm(one.name, one.chain, ArmData(kept := _without_test(data), {}, kept)) for one, data in (first, *others)]
     study = judged_study(arms, judging, seed=first[0].chain.seed, seeds=seeds)
-    facts = {one.name: ArmFacts(name=one.name, assignments=one.assignments, pipeline=one.name) for one in given}
+    facts = {
+        one.name: ArmFacts(name=one.name, assignments=one.assignments, pipeline=one.pipeline or one.name)
+        for one in given
+    }
     return ComparisonPlan(study, facts, {})
 
 
@@ -152,8 +156,8 @@ def _checked(given: NamedChain) -> TextData:
     last, data = given.chain.stages[-1], given.data
     if last.stage != "finetune":
         raise ConfigError(
-            f"{given.name}: the chain ends with {last.stage}, but a comparison trains chains that end with finetune. Write the "
-            "arms into a `compare:` block instead."
+            f"{given.name}: the chain ends with {last.stage}, but a comparison trains chains that end with finetune. Compare "
+            "by `nlptl run` and a `compare:` block instead."
         )
     if data.has_label_sets:
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ CONTINUED_PASSES = 10  # over the pile, within these
 BACKWARD = 3  # passes that a step costs, beside reading
 MAX_AUTO_SHARE = 0.1  # of the minutes, that one training of `auto` may take
 HEAD = {"method": "head", "solver": "auto"}
+_WORD = re.compile(r"[^\W\d]\w*")
+_WORDS_OF_YAML = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +103,17 @@ def regimes_of(
         arm = Arm(AS_WRITTEN, chain, ArmData(data, {}, data))
         found.insert(0, Regime("", arm, (), maker.texts_as_written()))
     return Regimes(tuple(found), left_out)
+
+
+def flow_style(value: Any) -> str:
+    """Return a value as YAML in one line, plain where it can be."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{flow_style(key)}: {flow_style(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(flow_style, value)) + "]"
+    if isinstance(value, str) and _WORD.fullmatch(value) and value.lower() not in _WORDS_OF_YAML:
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _LeftOut(Exception):
@@ -160,7 +174,7 @@ class _Maker:
         absent = [
             f"data.{name}=null" for name in ("shots", "validation") if getattr(self._chain.data, name) is not None
         ]
-        names = f"data.label_names={_flow(dict(pairs))}"
+        names = f"data.label_names={flow_style(dict(pairs))}"
         assignments = ("data.labelled=null", *absent, names, *self._assignments(self._on_encoder(HEAD)))
         arm = Arm(TITLES["names"], chain, ArmData(data, {}, data))
         held_out = self._chain.data.hold_out is not None
@@ -230,7 +244,7 @@ class _Maker:
         for path, value in changes.items():
             # Only where the pipeline says the method alone: other settings of its update would stay.
             short = path.endswith(".update") and value.keys() == {"method"} == self._last.get("update", {}).keys()
-            found.append(f"{path}.method={value['method']}" if short else f"{path}={_flow(value)}")
+            found.append(f"{path}.method={value['method']}" if short else f"{path}={flow_style(value)}")
         return tuple(found)
 
     def _texts_read(self, key: str) -> float:
@@ -257,17 +271,3 @@ def _finetune(update: Settings) -> dict[str, Any]:
 def _is(regime: Regime, written: list[dict[str, Any]]) -> bool:
     """Return whether a regime trains the stages as they are written."""
     return regime.key != "names" and [stage.model_dump(mode="json") for stage in regime.arm.stages] == written
-
-
-def _flow(value: Any) -> str:
-    """Return a value as YAML in one line, plain where it can be."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    if isinstance(value, str) and value.replace("_", "").isalpha() and value.lower() not in _WORDS_OF_YAML:
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-_WORDS_OF_YAML = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
 
+_FIRST = iter((True,))  # for the first training of a process, which imports and compiles what all need
+
+
 @dataclasses.dataclass(frozen=True)
 class Made:
     """Artifact of a stage, and what it and all before it cost."""
@@ -43,7 +46,7 @@ class SharedWork:
             if self._uses[key] > self._uses[following]:  # a chain branches off here, or ends
                 self._made[key] = made
         self._drop_unused()
-        return cast("TextClassifier", made.artifact), made.cost
+        return cast("TextClassifier", made.artifact), made.cost.model_copy(update={"holds_start": next(_FIRST, False)})
 
     def forget(self, trial: Trial) -> None:
         """Count a trial as done, or as one that will not be trained."""

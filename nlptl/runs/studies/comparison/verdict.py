@@ -44,6 +44,7 @@ class _Verdict:
             yield self._of_the_worse()
         if self._alike:
             yield self._of_those_alike()
+            yield from self._of_the_start()
         yield from self._of_the_baselines()
         yield self._limits()
 
@@ -77,14 +78,22 @@ class _Verdict:
         one = len(self._alike) == 1
         best = f"training {self._best}" if self._best.startswith("from ") else self._best
         told = f"{_capital(_listed([*named, *rest]))} {'is' if one else 'are'} not distinguishable from {best}"
-        quickest = min([self._best, *self._alike], key=self._seconds)
+        if self._holds_start(self._best) or all(map(self._holds_start, self._alike)):
+            return f"{told}."
+        alike = [name for name in self._alike if not self._holds_start(name)]
+        quickest = min([self._best, *alike], key=self._seconds)
         if quickest != self._best and (ratio := self._times(self._best, quickest)):
             which = "" if one else f"{quickest} is the quickest: "
             return f"{told}; {which}{self._best} takes {ratio} × its time."
-        slowest = max(self._alike, key=self._seconds)
+        slowest = max(alike, key=self._seconds)
         if quickest == self._best and (ratio := self._times(slowest, self._best)):
             return f"{told} and takes {ratio} × the time." if one else f"{told}; {slowest} takes {ratio} × its time."
         return f"{told}."
+
+    def _of_the_start(self) -> Iterator[str]:
+        """Say which time is left out of that, since it is no training alone."""
+        if first := [name for name in (self._best, *self._alike) if self._holds_start(name)]:
+            yield f"The time of {first[0]} holds the start of nlptl, so no other is compared with it."
 
     def _of_the_baselines(self) -> Iterator[str]:
         """Say where nothing is shown to beat a baseline."""
@@ -111,6 +120,10 @@ class _Verdict:
     def _seconds(self, name: str) -> float:
         cost = self._facts[name].cost
         return 0.0 if cost is None else cost.seconds
+
+    def _holds_start(self, name: str) -> bool:
+        cost = self._facts[name].cost
+        return cost is not None and cost.holds_start
 
     def _times(self, slow: str, quick: str) -> str:
         """Return how many times as long an arm takes; empty where that is about the same, or the other one is not trained."""

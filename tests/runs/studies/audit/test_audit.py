@@ -120,6 +120,17 @@ def test_other_thresholds_compute_nothing(folder: Path, encoder: AuditEncoder, m
     assert again.findings == before.findings
 
 
+def test_a_text_of_several_pairs_is_counted_once(folder: Path, encoder: AuditEncoder) -> None:
+    before, loose = result(folder), AuditThresholds(paraphrases=0.85)
+    found = audit(faulty(), folder, encoder=encoder, thresholds=loose, command=before.command)
+    one, pairs = found.finding("paraphrases"), rows(folder, "paraphrases.csv")
+    assert one is not None
+    in_pairs = [(row["part"], row["row"]) for row in pairs]
+    assert one.rows == len(set(in_pairs)) < len(in_pairs) // 2
+    assert one.share <= 1
+    audit(faulty(), folder, encoder=encoder, command=before.command)
+
+
 def test_a_killed_audit_goes_on_from_what_is_kept(
     tmp_path: Path, folder: Path, encoder: AuditEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

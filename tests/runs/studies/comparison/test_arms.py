@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nlptl.context import RunContext
+from nlptl.errors import ConfigError
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
@@ -101,3 +102,22 @@ def _rows(run: Path) -> list[dict[str, Any]]:
 def _of(rows: list[dict[str, Any]], arm: str) -> list[dict[str, Any]]:
     """Return the rows of an arm without their cost, which differs from run to run, and the digest that covers it."""
     return [{key: row[key] for key in row if key not in ("cost", "digest")} for row in rows if row["arm"] == arm]
+
+
+def test_without_tests_of_its_own_a_comparison_takes_that_of_the_pipeline(review_files: Path) -> None:
+    path = review_files / "arms.yaml"
+    arms = "compare: {seeds: 2, arms: {short: {stages.0.epochs: 1}, shorter: {stages.0.epochs: 0}}}\n"
+    path.write_text((review_files / "small.yaml").read_text() + arms)
+    settings = ["stages.3.update={method: head, solver: ridge}"]
+    run = Pipeline.from_yaml(path, assignments=settings).run(
+        review_files / "run", context=RunContext(seed=3, device="cpu")
+    )
+    assert run.comparison is not None
+    [result] = run.comparison.results
+    assert (result.test, result.texts) == (str(review_files / "test.csv"), 20)
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path, assignments=["data.test=null"]).check()
+    assert str(caught.value) == (
+        "pipeline: compare.tests: names no test, and the pipeline has none; expected labelled texts to judge the arms on. Name a "
+        "file here, or give data.test or data.hold_out."
+    )

@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import yaml
 
 from nlptl.context import RunContext
 from nlptl.errors import ArtifactError, ConfigError, DataError
@@ -31,7 +32,7 @@ from nlptl.runs.studies.comparison.regime_comparison import (
     compare_regimes,
     with_largest_test,
 )
-from nlptl.runs.studies.comparison.regimes import AS_WRITTEN, TITLES, checked_regimes, regimes_of
+from nlptl.runs.studies.comparison.regimes import AS_WRITTEN, TITLES, checked_regimes, flow_style, regimes_of
 from nlptl.runs.studies.comparison.trials import TrialTime
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
@@ -89,6 +90,14 @@ def test_the_command_of_a_regime_makes_its_arm(review_files: Path) -> None:
         assert fact.assignments is not None
         made = Pipeline.from_yaml(review_files / "small.yaml", assignments=fact.assignments)
         assert [stage.stage for stage in made.stages] == [*keys, "classification_head", "finetune"]
+
+
+def test_settings_in_one_line_are_read_back() -> None:
+    given = {"method": "lora", "l2": 0.01, "a list": [None, True, "no", "1e5", "a: b", "~", "0x1", "e5"]}
+    assert flow_style(given) == (
+        '{method: lora, l2: 0.01, "a list": [null, true, "no", "1e5", "a: b", "~", "0x1", e5]}'
+    )
+    assert yaml.safe_load(flow_style(given)) == given
 
 
 def test_without_a_test_all_labelled_rows_are_held_out_in_turn(review_files: Path) -> None:
@@ -457,8 +466,8 @@ def test_a_chain_that_ends_otherwise_is_refused(review_files: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         compare_regimes(NamedChain("a.yaml", shorter, chain.data), review_files / "out", RunContext(device="cpu"))
     assert str(caught.value) == (
-        "a.yaml: the chain ends with classification_head, but a comparison trains chains that end with finetune. Write the "
-        "arms into a `compare:` block instead."
+        "a.yaml: the chain ends with classification_head, but a comparison trains chains that end with finetune. Compare by "
+        "`nlptl run` and a `compare:` block instead."
     )
 
 

@@ -10,14 +10,15 @@ import pytest
 from nlptl.evaluation.arm_scores import ArmScores
 from nlptl.runs.studies.comparison.arm_costs import ArmCost
 from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
-from nlptl.runs.studies.comparison.judged_comparison import judged_result
+from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.judged_comparison import judged_result, typical_cost
 
 REGIMES = {"most frequent label": "most_frequent", "frozen encoder": "frozen", "LoRA": "lora", "full": "full"}
 LIMITS = "Differences hold for all pairs together (95 %) and speak of these labels and texts alone."
 
 
 def compared(
-    right: Mapping[str, Sequence[int]], seconds: Mapping[str, float], *, texts: int, seeds: int = 3
+    right: Mapping[str, Sequence[int]], seconds: Mapping[str, float], *, texts: int, seeds: int = 3, first: str = ""
 ) -> ComparisonResult:
     """Return the result of arms that are right on the first so many texts, under each seed."""
     truth = np.arange(texts) % 2
@@ -29,7 +30,7 @@ def compared(
         ArmFacts(
             name=name,
             regime=REGIMES.get(name, ""),
-            cost=ArmCost(seconds=seconds[name]),
+            cost=ArmCost(seconds=seconds[name], holds_start=name == first),
             is_own=name == "the pipeline as written",
         )
         for name in right
@@ -54,6 +55,31 @@ def test_better_and_not_distinguishable() -> None:
         f"LoRA is better than frozen encoder by {apart} points. "
         f"Full is not distinguishable from LoRA and takes 6 × the time. {LIMITS}"
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("LoRA", ". The time of LoRA holds the start of nlptl, so no other is compared with it."),
+        ("full", "; frozen encoder is the quickest: LoRA takes 10 × its time. The time of full holds the start of nlptl, so no "
+         "other is compared with it."),
+        ("", "; frozen encoder is the quickest: LoRA takes 10 × its time."),
+    ],
+)  # fmt: skip
+def test_the_time_of_the_first_training_is_not_compared(first: str, told: str) -> None:
+    right = {"frozen encoder": [159] * 3, "LoRA": [160] * 3, "full": [158] * 3}
+    found = compared(right, {"frozen encoder": 1.0, "LoRA": 10.0, "full": 60.0}, texts=200, first=first)
+    assert found.sentence.partition(" of 200 texts. ")[2] == (
+        f"Frozen encoder and full are not distinguishable from LoRA{told} {LIMITS}"
+    )
+
+
+def test_the_first_training_counts_only_where_there_is_no_other() -> None:
+    costs = [ArmCost(seconds=9.0, holds_start=True), ArmCost(seconds=1.0), ArmCost(seconds=2.0)]
+    row = ComparisonRow(arm="a", seed=0, test="t", accuracy=1.0, texts="0", correct="1", identity="i")
+    rows = [row.model_copy(update={"cost": cost}) for cost in costs]
+    assert typical_cost(rows) == ArmCost(seconds=1.5)
+    assert typical_cost(rows[:1]) == costs[0]
 
 
 def test_the_best_is_better_than_every_other() -> None:
