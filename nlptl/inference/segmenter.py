@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,7 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from nlptl.config import Config
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.inference.bert_words import BertWords
+from nlptl.inference.bert_words import BertWords, Version, installed_version
 from nlptl.inference.sudachi import fault
 
 EXTRA = "nlptl[ja]"
@@ -77,16 +76,13 @@ class SegmenterSettings(Config):
 
     def installed_version(self) -> str:
         """Return the version of the installed dictionary; empty where it is missing."""
-        try:
-            return version(self.distribution)
-        except PackageNotFoundError:
-            return ""
+        return installed_version(self.distribution)
 
 
 class Segmenter(SegmenterSettings):
     """A segmenter as an artifact keeps it: with the version of the dictionary by which its words were cut."""
 
-    version: str = Field(min_length=1, max_length=100)
+    version: Version = Field(min_length=1)
     """Version of the dictionary."""
 
     @property
@@ -123,7 +119,7 @@ def checked_segmenter(segmenter: C | None, folder: object) -> C | None:
         return None
     if missing := segmenter.missing():
         raise ArtifactError(f"{folder}: {missing}")
-    if (found := segmenter.installed_version()) != segmenter.version:
+    if (found := segmenter.installed_version()) != (segmenter.version or found):
         warnings.warn(
             f"{folder}: found the dictionary {segmenter.distribution} {found}, but the words were cut by {segmenter.version}; a "
             f"few may be cut otherwise now. For the same answers run pip install {segmenter.distribution}=={segmenter.version}.",

@@ -60,6 +60,13 @@ def cut_texts(texts: Sequence[str], segmenter: WordCutter | None) -> Sequence[st
     return texts if segmenter is None else [cut(text, segmenter) for text in texts]
 
 
+def words_in_forms(text: str, segmenter: WordCutter) -> list[str]:
+    """Return the words of a text in the forms of a segmenter, and what stands between them."""
+    if isinstance(segmenter, BertWords):  # whatever its vocabulary makes of them
+        return [word for word, _ in segmenter.words(text)]
+    return cut(text, segmenter).split()
+
+
 def placed_cut(text: str, segmenter: WordCutter) -> CutText:
     """Return the same text as `cut`, with the places of its characters."""
     if not _is_cut(text, segmenter):
