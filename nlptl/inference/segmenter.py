@@ -42,6 +42,11 @@ class SegmenterSettings(Config):
         """Package of the dictionary."""
         return f"sudachidict-{self.dictionary}"
 
+    @property
+    def requirement(self) -> str:
+        """What pip installs for the dictionary."""
+        return self.distribution
+
     def check(self, *, where: str) -> None:
         """Raise ConfigError where a package is missing."""
         if missing := self.missing():
@@ -66,11 +71,16 @@ class SegmenterSettings(Config):
     def missing(self) -> str:
         """Return a sentence on the package that is missing or does not work, if any."""
         if importlib.util.find_spec("sudachipy") is None:
-            return f"found no SudachiPy, which cuts Japanese into words; expected it beside nlptl. Run pip install '{EXTRA}'."
+            comes_with_it = self.requirement == SegmenterSettings().distribution
+            more = "" if comes_with_it or self.installed_version() else f" {self.requirement}"
+            return (
+                "found no SudachiPy, which cuts Japanese into words; expected it beside nlptl. Run pip install "
+                f"'{EXTRA}'{more}."
+            )
         if importlib.util.find_spec(self._module) is None or not self.installed_version():
             return (
                 f"found no dictionary {self.dictionary} of SudachiPy, which cuts Japanese into words; expected it beside nlptl. "
-                f"Run pip install {self.distribution}."
+                f"Run pip install {self.requirement}."
             )
         return fault(self.dictionary)
 
@@ -89,6 +99,11 @@ class Segmenter(SegmenterSettings):
     def settings(self) -> SegmenterSettings:
         """Settings that choose it, whatever the version."""
         return SegmenterSettings(name=self.name, mode=self.mode, forms=self.forms, dictionary=self.dictionary)
+
+    @property
+    def requirement(self) -> str:
+        """What pip installs for the dictionary by which the words were cut."""
+        return f"{self.distribution}=={self.version}"
 
     @property
     def program(self) -> str:

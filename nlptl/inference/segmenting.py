@@ -98,10 +98,11 @@ def segmenter_alone(cutter: WordCutter | None) -> Segmenter | None:
     return cutter if isinstance(cutter, Segmenter) else None
 
 
-def default_segmenter(text: str) -> Segmenter | None:
-    """Return what tells the words of a text where nobody has named a segmenter; None without kana or without the package."""
-    is_japanese = _IS_KANA.search(text) is not None  # kanji alone may be Chinese
-    return SegmenterSettings().installed() if is_japanese and segmenter_available() else None
+def default_segmenters(texts: Sequence[str]) -> list[Segmenter | None]:
+    """Return what tells the words of each text where nobody has named a segmenter; None without kana or without the package."""
+    are_japanese = [_IS_KANA.search(text) is not None for text in texts]  # kanji alone may be Chinese
+    found = SegmenterSettings().installed() if any(are_japanese) and segmenter_available() else None
+    return [found if is_japanese else None for is_japanese in are_japanese]
 
 
 def without_segmenter(tokenizer: Tokenizer) -> Tokenizer:

@@ -198,6 +198,28 @@ def test_missing_packages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_the_command_brings_the_dictionary_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an artifact asks, its own version."""
+    full = Segmenter(dictionary="full", version="20250129")
+    assert full.missing() == (
+        "found no dictionary full of SudachiPy, which cuts Japanese into words; expected it beside nlptl. Run pip install "
+        "sudachidict-full==20250129."
+    )
+    monkeypatch.setattr(segmenters.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(segmenters, "installed_version", lambda name: "")
+    for asked, command in (
+        (SegmenterSettings(), "'nlptl[ja]'"),
+        (SegmenterSettings(dictionary="core"), "'nlptl[ja]' sudachidict-core"),
+        (Segmenter(version="20250129"), "'nlptl[ja]' sudachidict-small==20250129"),
+        (full, "'nlptl[ja]' sudachidict-full==20250129"),
+    ):
+        assert asked.missing() == (
+            "found no SudachiPy, which cuts Japanese into words; expected it beside nlptl. Run pip install "
+            + command
+            + "."
+        )
+
+
 def test_a_broken_sudachipy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sudachipy").mkdir()
     (tmp_path / "sudachipy/__init__.py").write_text(
