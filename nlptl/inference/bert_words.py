@@ -33,6 +33,7 @@ _PROGRAMS = {"mecab": ("fugashi", "fugashi"), "sudachi": ("sudachipy", "SudachiP
 MAX_WHOLE = (
     12_000  # characters in NFKC that Sudachi reads at once, as transformers has it read all; it takes 49,149 bytes
 )
+MAX_MARKS = 200  # of one character that are put in order together, which takes Python quadratic time
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]*")
 _VOICED = "\u3099\u309a\uff9e\uff9f"  # marks that join the kana before them
 
@@ -142,7 +143,7 @@ class BertWords(Config):
                 for part in found.split():
                     yield part, span
             else:
-                characters = unicodedata.normalize("NFKC", found)
+                characters = normalized(found)[0]
                 one_to_one = len(characters) == end - first
                 for number, character in enumerate(characters):
                     place = (span[0] + number, span[0] + number + 1) if one_to_one else span
@@ -164,18 +165,23 @@ def installed_dictionaries() -> dict[str, str]:
 
 
 def normalized(text: str) -> tuple[str, list[Span] | None]:
-    """Return a text in NFKC, and the place that each of its characters comes from; None where nothing changes."""
+    """Return a text in NFKC, and the place that each of its characters comes from; None where nothing changes.
+
+    Hundreds of marks on one character, which no language has, are put in order in parts.
+    """
     if unicodedata.is_normalized("NFKC", text):
         return text, None
-    clean, places, begin = list[str](), list[Span](), 0
+    clean, places, begin, is_cut = list[str](), list[Span](), 0, False
     for end in range(1, len(text) + 1):
         if end < len(text) and (unicodedata.combining(text[end]) or text[end] in _VOICED):
-            continue
+            if end - begin < MAX_MARKS:
+                continue
+            is_cut = True
         part = unicodedata.normalize("NFKC", text[begin:end])
         clean.append(part)
         places += [(begin, end)] * len(part)
         begin = end
-    whole = unicodedata.normalize("NFKC", text)
+    whole = "".join(clean) if is_cut else unicodedata.normalize("NFKC", text)
     if len(whole) != len(places):  # characters join that are not known to: any place in the text will do
         places = [(0, len(text))] * len(whole)
     return whole, places
