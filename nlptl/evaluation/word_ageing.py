@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.inference.segmenting import cut
+from nlptl.inference.segmenting import words_in_forms
 from nlptl.models.words import core, is_protected, placed_words
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def aged_words(words: Sequence[str], before: Words, new: Words) -> list[AgedWord
 
 def _words(text: str, segmenter: WordCutter | None) -> list[str]:
     found = []
-    for word in [word for _, word in placed_words(text)] if segmenter is None else cut(text, segmenter).split():
+    for word in [word for _, word in placed_words(text)] if segmenter is None else words_in_forms(text, segmenter):
         begin, end = core(word)
         if begin < end and not is_protected(word):
             found.append(word[begin:end].casefold())

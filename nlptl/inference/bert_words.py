@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from nlptl.config import Config
+from nlptl.faults import shown
 from nlptl.inference.sudachi import MAX_PIECE, broken, fault, morphemes
 
 Span = tuple[int, int]  # first character, and the one after the last
@@ -32,9 +33,21 @@ _PROGRAMS = {"mecab": ("fugashi", "fugashi"), "sudachi": ("sudachipy", "SudachiP
 MAX_WHOLE = (
     12_000  # characters in NFKC that Sudachi reads at once, as transformers has it read all; it takes 49,149 bytes
 )
+MAX_MARKS = 200  # of one character that are put in order together, which takes Python quadratic time
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]*")
 _VOICED = "\u3099\u309a\uff9e\uff9f"  # marks that join the kana before them
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _checked_version(text: str) -> str:
+    """Return a version. Raises ValueError for what is none: lines of pip and of a terminal hold it."""
+    if text and not _VERSION.fullmatch(text):
+        raise ValueError(f"found {shown(text)}; expected the version of a package, such as 20250129")
+    return text
+
+
+Version = Annotated[str, Field(max_length=100), AfterValidator(_checked_version)]
 
 
 class BertWords(Config):
@@ -58,7 +71,7 @@ class BertWords(Config):
     """Special tokens, which are not cut where a text holds them."""
     unknown: Name = "[UNK]"
     """Special token of what is not in the vocabulary."""
-    version: str = Field(default="", max_length=100)
+    version: Version = ""
     """Version of the dictionary by which the weights were trained here."""
 
     @model_validator(mode="after")
@@ -93,10 +106,7 @@ class BertWords(Config):
 
     def installed_version(self) -> str:
         """Return the version of the installed dictionary; empty where it is missing."""
-        try:
-            return version(self.distribution)
-        except PackageNotFoundError:
-            return ""
+        return installed_version(self.distribution)
 
     def parts(self, text: str) -> Iterator[tuple[str, Span]]:
         """Yield what the vocabulary reads of a text, and where each part stands in it: words, or their characters."""
@@ -133,26 +143,45 @@ class BertWords(Config):
                 for part in found.split():
                     yield part, span
             else:
-                characters = unicodedata.normalize("NFKC", found)
+                characters = normalized(found)[0]
                 one_to_one = len(characters) == end - first
                 for number, character in enumerate(characters):
                     place = (span[0] + number, span[0] + number + 1) if one_to_one else span
                     yield (self.unknown if character.isspace() else character), place
 
 
+def installed_version(distribution: str) -> str:
+    """Return the version of an installed package; empty where it is missing."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def installed_dictionaries() -> dict[str, str]:
+    """Return the version of each dictionary that is installed."""
+    found = {name: installed_version(name) for name in DISTRIBUTIONS.values()}
+    return {name: number for name, number in found.items() if number}
+
+
 def normalized(text: str) -> tuple[str, list[Span] | None]:
-    """Return a text in NFKC, and the place that each of its characters comes from; None where nothing changes."""
+    """Return a text in NFKC, and the place that each of its characters comes from; None where nothing changes.
+
+    Hundreds of marks on one character, which no language has, are put in order in parts.
+    """
     if unicodedata.is_normalized("NFKC", text):
         return text, None
-    clean, places, begin = list[str](), list[Span](), 0
+    clean, places, begin, is_cut = list[str](), list[Span](), 0, False
     for end in range(1, len(text) + 1):
         if end < len(text) and (unicodedata.combining(text[end]) or text[end] in _VOICED):
-            continue
+            if end - begin < MAX_MARKS:
+                continue
+            is_cut = True
         part = unicodedata.normalize("NFKC", text[begin:end])
         clean.append(part)
         places += [(begin, end)] * len(part)
         begin = end
-    whole = unicodedata.normalize("NFKC", text)
+    whole = "".join(clean) if is_cut else unicodedata.normalize("NFKC", text)
     if len(whole) != len(places):  # characters join that are not known to: any place in the text will do
         places = [(0, len(text))] * len(whole)
     return whole, places

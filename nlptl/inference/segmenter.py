@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,7 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from nlptl.config import Config
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.inference.bert_words import BertWords
+from nlptl.inference.bert_words import BertWords, Version, installed_version
 from nlptl.inference.sudachi import fault
 
 EXTRA = "nlptl[ja]"
@@ -43,6 +42,11 @@ class SegmenterSettings(Config):
         """Package of the dictionary."""
         return f"sudachidict-{self.dictionary}"
 
+    @property
+    def requirement(self) -> str:
+        """What pip installs for the dictionary."""
+        return self.distribution
+
     def check(self, *, where: str) -> None:
         """Raise ConfigError where a package is missing."""
         if missing := self.missing():
@@ -67,32 +71,39 @@ class SegmenterSettings(Config):
     def missing(self) -> str:
         """Return a sentence on the package that is missing or does not work, if any."""
         if importlib.util.find_spec("sudachipy") is None:
-            return f"found no SudachiPy, which cuts Japanese into words; expected it beside nlptl. Run pip install '{EXTRA}'."
+            comes_with_it = self.requirement == SegmenterSettings().distribution
+            more = "" if comes_with_it or self.installed_version() else f" {self.requirement}"
+            return (
+                "found no SudachiPy, which cuts Japanese into words; expected it beside nlptl. Run pip install "
+                f"'{EXTRA}'{more}."
+            )
         if importlib.util.find_spec(self._module) is None or not self.installed_version():
             return (
                 f"found no dictionary {self.dictionary} of SudachiPy, which cuts Japanese into words; expected it beside nlptl. "
-                f"Run pip install {self.distribution}."
+                f"Run pip install {self.requirement}."
             )
         return fault(self.dictionary)
 
     def installed_version(self) -> str:
         """Return the version of the installed dictionary; empty where it is missing."""
-        try:
-            return version(self.distribution)
-        except PackageNotFoundError:
-            return ""
+        return installed_version(self.distribution)
 
 
 class Segmenter(SegmenterSettings):
     """A segmenter as an artifact keeps it: with the version of the dictionary by which its words were cut."""
 
-    version: str = Field(min_length=1, max_length=100)
+    version: Version = Field(min_length=1)
     """Version of the dictionary."""
 
     @property
     def settings(self) -> SegmenterSettings:
         """Settings that choose it, whatever the version."""
         return SegmenterSettings(name=self.name, mode=self.mode, forms=self.forms, dictionary=self.dictionary)
+
+    @property
+    def requirement(self) -> str:
+        """What pip installs for the dictionary by which the words were cut."""
+        return f"{self.distribution}=={self.version}"
 
     @property
     def program(self) -> str:
@@ -123,7 +134,7 @@ def checked_segmenter(segmenter: C | None, folder: object) -> C | None:
         return None
     if missing := segmenter.missing():
         raise ArtifactError(f"{folder}: {missing}")
-    if (found := segmenter.installed_version()) != segmenter.version:
+    if (found := segmenter.installed_version()) != (segmenter.version or found):
         warnings.warn(
             f"{folder}: found the dictionary {segmenter.distribution} {found}, but the words were cut by {segmenter.version}; a "
             f"few may be cut otherwise now. For the same answers run pip install {segmenter.distribution}=={segmenter.version}.",

@@ -60,6 +60,13 @@ def cut_texts(texts: Sequence[str], segmenter: WordCutter | None) -> Sequence[st
     return texts if segmenter is None else [cut(text, segmenter) for text in texts]
 
 
+def words_in_forms(text: str, segmenter: WordCutter) -> list[str]:
+    """Return the words of a text in the forms of a segmenter, and what stands between them."""
+    if isinstance(segmenter, BertWords):  # whatever its vocabulary makes of them
+        return [word for word, _ in segmenter.words(text)]
+    return cut(text, segmenter).split()
+
+
 def placed_cut(text: str, segmenter: WordCutter) -> CutText:
     """Return the same text as `cut`, with the places of its characters."""
     if not _is_cut(text, segmenter):
@@ -91,10 +98,11 @@ def segmenter_alone(cutter: WordCutter | None) -> Segmenter | None:
     return cutter if isinstance(cutter, Segmenter) else None
 
 
-def default_segmenter(text: str) -> Segmenter | None:
-    """Return what tells the words of a text where nobody has named a segmenter; None without kana or without the package."""
-    is_japanese = _IS_KANA.search(text) is not None  # kanji alone may be Chinese
-    return SegmenterSettings().installed() if is_japanese and segmenter_available() else None
+def default_segmenters(texts: Sequence[str]) -> list[Segmenter | None]:
+    """Return what tells the words of each text where nobody has named a segmenter; None without kana or without the package."""
+    are_japanese = [_IS_KANA.search(text) is not None for text in texts]  # kanji alone may be Chinese
+    found = SegmenterSettings().installed() if any(are_japanese) and segmenter_available() else None
+    return [found if is_japanese else None for is_japanese in are_japanese]
 
 
 def without_segmenter(tokenizer: Tokenizer) -> Tokenizer:

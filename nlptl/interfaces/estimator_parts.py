@@ -164,13 +164,19 @@ def with_settings(value: Any, name: str, settings: Mapping[str, Any]) -> Any:
             raise ParameterError(told) from None
     if isinstance(value, Mapping) or (value is None and name not in ("encoder", "update")):
         return {**(value or {}), **settings}
-    if isinstance(value, str) and name in ("encoder", "update"):
-        return {**({"method": value} if name == "update" else _named(value)), **settings}
+    if isinstance(value, str) and (block := _block_of_name(value, name.rpartition("__")[2])) is not None:
+        return {**block, **settings}
     first = next(iter(settings))
     raise ParameterError(
         f"{name}__{first}: found {name}={shown(value)}, which has no settings to change; expected a name, or settings as a dict. "
         f"Set {name} first."
     )
+
+
+def _block_of_name(value: str, name: str) -> dict[str, Any] | None:
+    """Return the settings for which a name stands; None where a setting takes no name for a block."""
+    tags = {"update": "method", "segmenter": "name"}
+    return {tags[name]: value} if name in tags else _named(value) if name == "encoder" else None
 
 
 def _nested(value: Any, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:

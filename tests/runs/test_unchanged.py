@@ -15,6 +15,7 @@ import pytest
 from nlptl import artifact
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
+from nlptl.inference import bert_words
 from nlptl.interfaces.text import show_lines
 from nlptl.progress import SilentProgress
 from nlptl.runs import pipeline as pipeline_module
@@ -67,6 +68,14 @@ def finished(review_files: Path) -> Path:
     (review_files / "small.yaml").write_text((review_files / "small.yaml").read_text() + STUDY.format(review_files))
     run(review_files, "stages.0.epochs=1")
     return review_files
+
+
+def test_another_version_of_a_dictionary_is_looked_at(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights may cut words by a dictionary that no file of theirs holds."""
+    assert not looks(finished, monkeypatch, "stages.0.epochs=1")[0]
+    monkeypatch.setattr(bert_words, "installed_version", lambda name: "1.0.9" if name == "unidic-lite" else "")
+    assert looks(finished, monkeypatch, "stages.0.epochs=1")[0]
+    assert not looks(finished, monkeypatch, "stages.0.epochs=1")[0]
 
 
 def test_an_untouched_run_is_told_as_it_was(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nlptl.inference.segmenting import default_segmenter
+from nlptl.inference.segmenting import default_segmenters
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import Encoder
 from nlptl.models.explaining.explanation import Contribution, Explanation, How
@@ -59,7 +59,9 @@ def explained(
     """
     for begin in range(0, len(texts), TEXTS_AT_ONCE):
         part = texts[begin : begin + TEXTS_AT_ONCE]
-        words = [word_spans(text, encoder.word_cutter or default_segmenter(text)) for text in part]
+        cutter = encoder.word_cutter
+        cutters = default_segmenters(part) if cutter is None else [cutter] * len(part)
+        words = [word_spans(*both) for both in zip(part, cutters, strict=True)]
         explain = _by_deletion if head.hidden else _by_parts
         found = explain(encoder, head, part, words, tokens if encoder.token_model.sorts else CHEAPER * tokens)
         logits = _logits(encoder, head, encoder.encode(part))

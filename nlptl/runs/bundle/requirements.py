@@ -36,7 +36,10 @@ def requirements(format: str | None, segmenters: Sequence[WordCutter] = ()) -> l
     `segmenters` are all that cut words in it. The dictionary of each is that by which the words were cut.
     """
     graph = [GRAPHS[format]] if format in GRAPHS else []
-    words = [(PROGRAMS[one.program], f"{one.distribution}=={one.version}") for one in segmenters]
+    words = [
+        (PROGRAMS[one.program], f"{one.distribution}=={one.version}" if one.version else one.distribution)
+        for one in segmenters
+    ]
     return [*PREDICT, *graph, *dict.fromkeys(line for lines in words for line in lines), *SERVE]
 
 
