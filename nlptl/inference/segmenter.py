@@ -6,7 +6,9 @@ Its settings, the package that it needs, and what a folder says of it. All that 
 from __future__ import annotations
 
 import importlib.util
+import re
 import warnings
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -107,6 +109,21 @@ class Segmenter(SegmenterSettings):
 
 WordCutter = Segmenter | BertWords
 """What a folder says of the cut before its tokenizer."""
+
+_VERSION = re.compile(r"[0-9A-Za-z.!+_-]+")
+PROGRAMS = {"sudachi": "SudachiPy>=0.6.10", "mecab": "fugashi>=1.5"}  # what finds the words
+
+
+def packages_of(cutters: Iterable[WordCutter]) -> list[str]:
+    """Return the packages that cut words in a folder, as pip names them, each once.
+
+    The dictionary of each is that by which its words were cut, where the folder names a version that can be one.
+    """
+    lines = list[str]()
+    for one in cutters:
+        version = f"=={one.version}" if _VERSION.fullmatch(one.version) else ""
+        lines += [PROGRAMS[one.program], f"{one.distribution}{version}"]
+    return list(dict.fromkeys(lines))
 
 
 def segmenter_settings(segmenter: WordCutter | None) -> dict[str, dict[str, Any]]:
