@@ -69,6 +69,12 @@ def test_a_student_agrees_with_its_teacher(teacher: TextClassifier, reviews: Tex
         "The student learnt the teacher's labels of 108 texts. Of 12 others it "
     )
     assert re.search(r" and takes [\d.]+ kB \(the teacher [\d.]+ kB\)\.", context.record.sentences[0])
+    with pytest.raises(ConfigError) as caught:
+        student.predict_sets(["A text."], 0.8)
+    assert "A student of the stage distil has none: give its teacher, the folder of the stage before, such as" in str(
+        caught.value
+    )
+    assert len(teacher.predict_sets(["A text."], 0.8)) == 1
     confidences = [one.predict_proba(test.texts()).max(axis=1).mean() for one in (teacher, student)]
     assert abs(confidences[0] - confidences[1]) < 0.1, "it is as sure as the teacher"
 
