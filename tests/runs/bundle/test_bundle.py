@@ -107,7 +107,8 @@ def test_commands_of_training_say_what_is_missing(bundled: Path, tmp_path: Path)
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",
-        "torch: is not installed, as in a bundle; this command needs it. Install nlptl whole, with `pip install nlptl`.\n",
+        "torch: is not installed, as in a bundle; this command needs it. Install nlptl whole: type `pip install .` in its "
+        "checkout.\n",
     )
 
 
