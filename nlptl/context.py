@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 MAX_SEED = 2**63
 Number = int | float | str
+CUTS = "cuts"  # finding: what a time budget has cut
 
 
 class Record:
@@ -53,6 +54,11 @@ class Record:
             self.warn(sentence)
         elif sentence:
             self.sentences.append(sentence)
+
+    def add_cut(self, *cuts: str) -> None:
+        """Keep what a time budget has cut, each as a clause in the past tense: "the pile was not tried"."""
+        if cuts:
+            self.report.setdefault(CUTS, []).extend(cuts)
 
     def warn(self, sentence: str) -> None:
         """Keep a sentence that a run prints whatever else it prints."""

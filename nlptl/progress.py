@@ -55,7 +55,22 @@ def human(number: float) -> str:
     for bound, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= bound:
             return f"{number / bound:.1f}{suffix}"
-    return f"{number:.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
+    return f"{number:.0f}" if number >= 10 or number == int(number) else few_digits(number)
+
+
+def few_digits(number: float) -> str:
+    """Return a number as 1,234, 56, 7.8, 0.3 or 0.004: its first digit that is not 0 is always shown."""
+    return f"{number:,.0f}" if number >= 9.95 or not number else f"{number:.1f}" if number >= 0.1 else f"{number:.1g}"
+
+
+def byte_size(count: float) -> str:
+    """Return a number of bytes in the unit that suits it: 640 bytes, 1.2 kB, 24 MB, 1.3 GB. A kB has 1,000 bytes."""
+    if round(count) < 1000:
+        return f"{count:.0f} {'byte' if round(count) == 1 else 'bytes'}"
+    for bound, unit in ((1e3, "kB"), (1e6, "MB")):
+        if count < 999.5 * bound:
+            return f"{few_digits(count / bound)} {unit}"
+    return f"{few_digits(count / 1e9)} GB"
 
 
 def clock(seconds: float) -> str:

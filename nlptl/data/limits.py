@@ -8,6 +8,7 @@ from typing import Any
 
 from nlptl.data.row_checks import Origin, RawRows
 from nlptl.errors import DataError
+from nlptl.progress import byte_size
 
 MAX_TEXT_LENGTH = 5_000_000  # in characters; a long novel has three million
 MAX_UNPACKED_RATIO = 200  # of the size of unpacked content to that of the packed file; text has 3 to 10
@@ -58,6 +59,6 @@ def check_ratio(path: Path, *, unpacked: int, packed: int) -> None:
     """Raise DataError for a packed file whose content is so large that it can hardly be text."""
     if unpacked > max(MIN_CHECKED_BYTES, MAX_UNPACKED_RATIO * packed):
         raise DataError(
-            f"{path}: the file of {packed:,} bytes unpacks to more than {unpacked // 1_000_000:,} MB, over {MAX_UNPACKED_RATIO} "
+            f"{path}: the file of {packed:,} bytes unpacks to more than {byte_size(unpacked)}, over {MAX_UNPACKED_RATIO} "
             "times its size. Check its content, then write it as a plain .csv or .jsonl file."
         )

@@ -48,7 +48,8 @@ class AccuracyEstimate:
     """Estimated accuracy on new texts, and how far it is from that of before."""
 
     accuracy: Interval  # what counting right answers on these very texts would give
-    change: Interval  # from before, in shares: negative where the classifier got worse
+    before: float  # the same estimate for the texts of before
+    change: Interval  # from `before` to `accuracy`, in shares: negative where the classifier got worse
     sampled_change: Interval  # the same, with the noise of sampling alone: what chance explains of it
 
 
@@ -59,23 +60,26 @@ def estimated_accuracy(
 
     It is the mean confidence, corrected by how much more often than it claims the classifier is right on held-out texts: by the
     share n / (n + PRIOR_STRENGTH) of that. With very many of them it is the difference of confidences (Guillory et al. 2021). The
-    change is that of the mean confidence. Both intervals resample both sides, and count what no confidence tells of a shift: the
-    more, the better new texts are told from those of before, which `auc` says (`nlptl.evaluation.drift`). That of the accuracy
-    counts the whole noise of the held-out texts too. What a label means must not have changed.
+    texts of before are estimated in the same way, so that the change is that of the mean confidence. Both intervals resample both
+    sides, and count what no confidence tells of a shift: the more, the better new texts are told from those of before, which `auc`
+    says (`nlptl.evaluation.drift`). That of the accuracy counts the whole noise of the held-out texts too. What a label means must
+    not have changed.
     """
     excess, claimed = held_out.right - held_out.confidences, float(confidences.mean())
-    share = len(excess) / (len(excess) + PRIOR_STRENGTH)
-    value = _bounded(claimed + share * float(excess.mean()))
+    share, first = len(excess) / (len(excess) + PRIOR_STRENGTH), float(held_out.confidences.mean())
+    correction = min(1 - max(claimed, first), max(-min(claimed, first), share * float(excess.mean())))
+    value = claimed + correction
     generator = np.random.default_rng(seed)
     before = _resampled_means(np.stack([excess, held_out.confidences], axis=1), generator)
     answers = generator.binomial(len(confidences), min(1.0, max(0.0, claimed)), RESAMPLES) / len(confidences)
     untold = generator.normal(0.0, _shift_error(auc), RESAMPLES)
     noise = answers - claimed + before[:, 0] - excess.mean() + untold
     accuracies = np.clip(value + noise, 0.0, 1.0)
-    change = claimed - float(held_out.confidences.mean())
+    change = claimed - first
     changes = _resampled_means(confidences[:, None], generator)[:, 0] - before[:, 1]
     return AccuracyEstimate(
         percentile_interval(value, accuracies),
+        first + correction,
         percentile_interval(change, np.clip(changes + untold, -1.0, 1.0)),
         percentile_interval(change, changes),
     )
@@ -95,8 +99,9 @@ def corrected_by_labels(
     corrections = _resampled_means(excess[:, None], generator)[:, 0]
     accuracies = np.clip(_resampled_means(confidences[:, None], generator)[:, 0] + corrections, 0.0, 1.0)
     before = _resampled_means(held_out.right[:, None], generator)[:, 0]
-    change = percentile_interval(value - float(held_out.right.mean()), accuracies - before)
-    return AccuracyEstimate(percentile_interval(value, accuracies), change, change)
+    first = float(held_out.right.mean())
+    change = percentile_interval(value - first, accuracies - before)
+    return AccuracyEstimate(percentile_interval(value, accuracies), first, change, change)
 
 
 def thresholded_confidence(held_out: HeldOut, confidences: Floats, *, seed: int = 0) -> Interval:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -118,6 +119,20 @@ class Segmenter(SegmenterSettings):
 
 WordCutter = Segmenter | BertWords
 """What a folder says of the cut before its tokenizer."""
+
+PROGRAMS = {"sudachi": "SudachiPy>=0.6.10", "mecab": "fugashi>=1.5"}  # what finds the words
+
+
+def packages_of(cutters: Iterable[WordCutter]) -> list[str]:
+    """Return the packages that cut words in a folder, as pip names them, each once.
+
+    The dictionary of each is that by which its words were cut, where the folder names its version.
+    """
+    lines = list[str]()
+    for one in cutters:
+        version = f"=={one.version}" if one.version else ""
+        lines += [PROGRAMS[one.program], f"{one.distribution}{version}"]
+    return list(dict.fromkeys(lines))
 
 
 def segmenter_settings(segmenter: WordCutter | None) -> dict[str, dict[str, Any]]:

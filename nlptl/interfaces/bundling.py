@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from nlptl.interfaces.options import ForceOption, QuietOption, RunArgument, option, path_option
 from nlptl.interfaces.terminal import remark, tell
+from nlptl.progress import byte_size
 
 if TYPE_CHECKING:
     from nlptl.runs.bundle.bundle import Bundle
@@ -56,10 +57,11 @@ def bundle_lines(found: Bundle) -> list[str]:
     """Return what was bundled, how large it is, and what was checked."""
     from nlptl.runs.export.parity import parity_sentences
 
+    model, code, libraries = (byte_size(1e6 * one) for one in (found.model, found.code, found.libraries))
     parity = [] if found.parity is None else ["Its model is an export of the run.", *parity_sentences(found.parity)]
     return [
-        f"{found.path}: written: {found.model:.1f} MB of the model and {found.code:.1f} MB of code.",
-        f"Its libraries take {found.libraries:.0f} MB more, as installed here; torch is not among them.",
+        f"{found.path}: written: {model} of the model and {code} of code.",
+        f"Its libraries take {libraries} more, as installed here; torch is not among them.",
         *([" ".join(parity)] if parity else []),
         f"In a process without torch it predicts what its source predicts, for {found.checked} texts.",
     ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nlptl.interfaces.terminal import WIDTH, columns, escaped, table, wrapped
-from nlptl.progress import clock, human
+from nlptl.progress import clock, few_digits, human
 
 if TYPE_CHECKING:
     from nlptl.evaluation.intervals import Estimate
@@ -136,15 +136,8 @@ def _row(result: ComparisonResult, place: int, form: str) -> list[str]:
 def _costs(cost: ArmCost | None) -> list[str]:
     if cost is None or not cost.seconds:
         return ["", "", "", "", ""]
-    others = [_plain(one) for one in (cost.memory, cost.disk, cost.latency)]
+    others = ["" if one is None else few_digits(one) for one in (cost.memory, cost.disk, cost.latency)]
     return [clock(cost.seconds), human(cost.trainable_parameters), *others]
-
-
-def _plain(value: float | None) -> str:
-    """Return a number with about two digits, or none behind the point from ten on; empty for None."""
-    return (
-        "" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"
-    )
 
 
 def _percent(found: Estimate, form: str) -> str:

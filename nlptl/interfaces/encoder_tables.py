@@ -7,6 +7,7 @@ from typing import Any
 
 from nlptl.interfaces.terminal import table
 from nlptl.models.known_encoders import FULL_BITS, KNOWN, KnownEncoder
+from nlptl.progress import few_digits
 
 MAX_NAME = 24  # columns for which there is room
 MAX_CODES = 3  # languages that are named; of more their number is told
@@ -70,7 +71,7 @@ def _row(row: Mapping[str, Any], name: str) -> list[str]:
     ends = f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
     return [
         name, f"{row['log_evidence']:.3f}", f"{100 * row['accuracy']:.1f} {ends}", f"{row['milliseconds']:.3g}",
-        f"{row['megabytes']:.0f}", row["licence"] or "?", _languages(row["languages"]) or "?", str(row["year"] or "?"),
+        few_digits(row["megabytes"]), row["licence"] or "?", _languages(row["languages"]) or "?", str(row["year"] or "?"),
     ]  # fmt: skip
 
 

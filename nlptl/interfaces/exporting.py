@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from nlptl.interfaces.options import ForceOption, QuietOption, RunArgument, option, path_option
 from nlptl.interfaces.terminal import remark, tell
+from nlptl.progress import byte_size
 
 if TYPE_CHECKING:
     from nlptl.runs.export.export import Exported
@@ -55,8 +56,8 @@ def export_lines(done: Exported) -> list[str]:
 
     settings = done.settings
     return [
-        f"{done.folder}: written, {settings.format} {settings.precision}. {done.megabytes:,.0f} MB, the run "
-        f"{done.source_megabytes:,.0f} MB.",
+        f"{done.folder}: written, {settings.format} {settings.precision}. {byte_size(1e6 * done.megabytes)}, "
+        f"the run {byte_size(1e6 * done.source_megabytes)}.",
         *parity_sentences(done.parity),
         f"These texts took {done.seconds:.1f} s, by the run {done.source_seconds:.1f} s.",
     ]

@@ -27,7 +27,8 @@ def failure_lines(error: Exception) -> list[str]:
     if isinstance(error, ImportError):
         library = (error.name or "").partition(".")[0]
         return [
-            f"{library}: is not installed, as in a bundle; this command needs it. Install nlptl whole, with `pip install nlptl`."
+            f"{library}: is not installed, as in a bundle; this command needs it. Install nlptl whole: type `pip install .` in its "
+            "checkout."
         ]
     if isinstance(error, MemoryError):
         return ["memory: there is not enough of it on this machine. Give less data, or close other programs."]

@@ -146,31 +146,50 @@ def monitor_lines(result: MonitorResult, history: Sequence[Watch], *, run: Path,
 
 def verdict(result: MonitorResult) -> str:
     """Return what the watch shows, in a sentence or two."""
-    changed = "; ".join(CAUSES[cause] for cause in result.causes)
+    if result.has_few_texts:
+        return _too_few(result)
+    changed = _changed(result)
     if result.change is None:
-        return f"Changed: {changed}." if changed else "No change of the texts is shown."
+        return changed
     points = result.change.told("+.1f", 100)
     if result.alarm:
-        unsure = (
-            ""
-            if result.shows_drop
-            else " The estimate fell beyond chance; labelled texts tell whether the accuracy did."
-        )
-        return f"Alarm: the accuracy has changed by an estimated {points} points.{unsure} Changed: {changed}."
+        unsure = " The estimate fell beyond chance; labelled texts tell whether the accuracy did."
+        unsure = "" if result.shows_drop else unsure
+        return f"Alarm: the accuracy has changed by an estimated {points} points.{unsure} {changed}"
     if result.fell:
         return f"Nothing to do yet: the estimate fell ({points} points), but no cause is shown. Watch more texts."
-    if changed:
-        return f"Nothing to do: no drop of the accuracy is shown ({points} points). Changed: {changed}."
-    return f"Nothing to do: no drop of the accuracy ({points} points) and no change of the texts is shown."
+    return f"Nothing to do: no drop of the accuracy is shown ({points} points). {changed}"
+
+
+def _too_few(result: MonitorResult) -> str:
+    from nlptl.runs.monitoring.outcome import MIN_TEXTS
+
+    texts = "1 text" if result.looked_at == 1 else f"{result.looked_at} texts"
+    return f"{texts} cannot tell whether the accuracy or the texts have changed; expected at least {MIN_TEXTS}. Watch more texts."
+
+
+def _changed(result: MonitorResult) -> str:
+    """Return what has changed of the texts, that no change is shown, or that nothing was compared."""
+    from nlptl.runs.monitoring.outcome import MIN_TEXTS
+
+    if result.causes:
+        return f"Changed: {'; '.join(CAUSES[cause] for cause in result.causes)}."
+    if result.has_compared:
+        return "No change of the texts is shown."
+    return f"The texts were not compared, which takes at least {MIN_TEXTS} of before."
 
 
 def _rows(result: MonitorResult) -> Iterator[list[str]]:
-    if result.accuracy is not None and result.held_out is not None:
-        yield ["accuracy", f"{result.held_out}, measured", f"{result.accuracy}, estimated"]
+    if result.held_out is not None:
+        yield ["accuracy, measured", str(result.held_out), ""]
+    if result.accuracy is not None:
+        then = "" if result.accuracy_then is None else f"{result.accuracy_then:.3f}"
+        yield ["accuracy, estimated", then, str(result.accuracy)]
     if result.labelled is not None:
         yield [f"accuracy on {result.labelled_texts:,} with a label", "", str(result.labelled)]
-    then = "" if result.confidence_then is None else f"{result.confidence_then:.3f}"
-    yield ["confidence", then, f"{result.confidence_now:.3f}"]
+    if result.accuracy is None:  # else the estimates tell it, too
+        then = "" if result.confidence_then is None else f"{result.confidence_then:.3f}"
+        yield ["confidence", then, f"{result.confidence_now:.3f}"]
     yield from _mix_row("label", result.label_mix)
     yield from _mix_row("language", result.languages)
     yield from _rate_row("words in no other text of before, %", result.unseen)

@@ -22,7 +22,7 @@ from nlptl.interfaces.options import (
     path_option,
     usable_paths,
 )
-from nlptl.interfaces.terminal import table, tell, wrapped
+from nlptl.interfaces.terminal import WIDTH, columns, table, tell, wrapped
 from nlptl.interfaces.termination import interruption_told
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MINUTES = 10.0
 MAX_LINES = 25  # of all that is printed
-LINES_AFTER = 10  # that are printed after the training, beside one for each candidate
+LINES_AFTER = 11  # that are printed after the training, beside one for each candidate
 LINES_SINCE_LAST = 2  # on what new labels brought
 
 
@@ -115,6 +115,8 @@ def outcome_lines(outcome: StartOutcome) -> Iterator[str]:
     rows = [_row(one) for one in outcome.candidates]
     yield from table(["candidate", "right in %", "points from the chosen", "seconds"], rows)
     yield outcome.verdict
+    if outcome.cuts:
+        yield _on_one_line(outcome.cuts)
     yield outcome.pile
     if outcome.since_last:
         yield outcome.since_last
@@ -150,6 +152,17 @@ def _command(request: StartRequest) -> str:
     if request.minutes != DEFAULT_MINUTES:
         given += ["--minutes", f"{request.minutes:g}"]
     return shlex.join(map(str, given))
+
+
+def _on_one_line(cuts: str) -> str:
+    """Return a sentence, with as many of its clauses as fit into a line of the terminal."""
+    whole, _, remedy = cuts.rpartition(". ")
+    clauses, hidden = whole.split("; "), 0
+    told = cuts
+    while columns(told) > WIDTH and len(clauses) > 1:
+        clauses, hidden = clauses[:-1], hidden + 1
+        told = f"{'; '.join(clauses)}; {hidden} more in the report. {remedy}"
+    return told
 
 
 def _row(one: JudgedCandidate) -> list[str]:

@@ -15,6 +15,7 @@ from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.sealed_text import CARD, is_sealed, sealed_text
 from nlptl.inference.file_names import CLASSIFIER, WORD_VECTORS
+from nlptl.inference.segmenter import Segmenter, packages_of
 from nlptl.inference.settings_files import ClassifierSettings, EncoderSettings, read_settings
 from nlptl.models.card_metadata import CardTest, metadata
 from nlptl.models.markdown_text import in_line
@@ -142,7 +143,20 @@ def _use(found: _Folder) -> str:
             "from sentence_transformers import SentenceTransformer", "",
             'SentenceTransformer("this folder").encode(["A text."])', "```",
         ]  # fmt: skip
-    return "\n".join([*lines, "", *_other_libraries(found)])
+    return "\n".join([*lines, *_cut(found.encoder), "", *_other_libraries(found)])
+
+
+def _cut(encoder: EncoderSettings) -> Iterator[str]:
+    """Yield what cuts texts into words before the encoder reads them, and how to install it."""
+    for one in dict.fromkeys(encoder.cut_by):
+        program = "SudachiPy" if one.program == "sudachi" else "fugashi, which is MeCab,"
+        mode = f" in mode {one.mode}" if one.program == "sudachi" else ""
+        which, forms = ("Japanese is", f", in {one.forms} forms") if isinstance(one, Segmenter) else ("Texts are", "")
+        told = f"{which} cut into words by {program}{mode} with the dictionary {in_line(one.digest.strip())}{forms}."
+        yield from ("", told)
+    if encoder.cut_by:
+        packages = " ".join(f"'{one}'" for one in packages_of(encoder.cut_by))
+        yield from ("", "Without them nlptl does not open this folder:", "", "```sh", f"pip install {packages}", "```")
 
 
 def _other_libraries(found: _Folder) -> Iterator[str]:

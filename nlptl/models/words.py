@@ -37,13 +37,16 @@ class SplitText:
     gaps: list[str]  # one gap more than words; empty between scripts without spaces
 
     @classmethod
-    def of(cls, text: str) -> SplitText:
-        """Split a text. Punctuation belongs to its word; Japanese and Chinese are split where the script changes."""
+    def of(cls, text: str, cutter: WordCutter | None = None) -> SplitText:
+        """Split a text. Punctuation belongs to its word.
+
+        Japanese and Chinese are split where the script changes, or as `cutter` tells their words.
+        """
         words, gaps, end = [], [], 0
-        for found in _WORD.finditer(text):
-            words.append(found.group())
-            gaps.append(text[end : found.start()])
-            end = found.end()
+        for begin, word in placed_words(text, cutter):
+            words.append(word)
+            gaps.append(text[end:begin])
+            end = begin + len(word)
         return cls(words, [*gaps, text[end:]])
 
     def __str__(self) -> str:

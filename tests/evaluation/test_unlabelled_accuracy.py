@@ -43,6 +43,21 @@ def test_held_out_texts_correct_probabilities_the_more_the_more_there_are() -> N
         assert found.change.value == pytest.approx(0)
 
 
+@pytest.mark.parametrize(
+    ("then", "right", "now"), [(0.6, 1.0, 0.8), (0.9, 0.0, 0.5), (0.4, 1.0, 0.99), (0.99, 0.0, 0.01), (0.7, 0.7, 0.7)]
+)
+def test_the_change_lies_between_the_two_estimates(then: float, right: float, now: float) -> None:
+    count = 10 * PRIOR_STRENGTH
+    before = HeldOut(np.full(count, then), (np.arange(count) < right * count).astype(float))
+    found = estimated_accuracy(before, np.full(50, now))
+    assert found.accuracy.value - found.before == pytest.approx(found.change.value) == pytest.approx(now - then)
+    assert 0 <= min(found.before, found.accuracy.value)
+    assert max(found.before, found.accuracy.value) <= 1
+    labelled = corrected_by_labels(before, np.full(50, now), HeldOut(np.full(30, now), np.zeros(30)))
+    assert labelled.accuracy.value - labelled.before == pytest.approx(labelled.change.value)
+    assert labelled.before == pytest.approx(right)
+
+
 def test_the_change_is_as_unsure_of_a_shift_as_the_level() -> None:
     before, new = calibrated(500, 0.7, 1), calibrated(2000, 0.6, 2).confidences
     alike, apart = (estimated_accuracy(before, new, auc=auc) for auc in (0.5, 1.0))

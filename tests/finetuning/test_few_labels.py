@@ -295,6 +295,7 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     short = by_trial(both, trial, examples=100, seconds=3)
     assert short.method == "contrastive"
     assert "full was not tried" in short.why
+    assert (short.not_tried, halves.not_tried) == (["full"], [])
     asked: list[int] = []
     costly = [Candidate("contrastive", 9, 0.0, wrong), Candidate("head", 1, 0.0, lambda rows: asked.append(1))]
     assert by_trial(costly, trial, examples=100, seconds=10).method == "contrastive"
@@ -359,6 +360,7 @@ def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytes
         "0.12 minutes in all."
     )
     assert told == "head was taken unseen, for the time allows no comparison."
+    assert context.record.report["cuts"] == ["contrastive was not tried", "nothing was compared"]
     assert context.record.warnings == []
 
 
@@ -382,6 +384,8 @@ def test_what_a_rule_chooses_fits_into_the_time(
     assert why.endswith(told or "run to run on so few examples.")
     steps = context.record.report.get("plan", {}).get("steps")
     assert steps == {10: 20, 2: 10, 1: 5}.get(int(minutes))
+    cut = {10: [], 2: ["contrastive took 10 of 20 steps"], 1: ["contrastive took 5 of 20 steps"]}
+    assert context.record.report.get("cuts", []) == cut.get(int(minutes), ["contrastive was not tried"])
 
 
 @pytest.mark.parametrize(("usual", "rare", "minutes"), [(300, 3, 0.01), (300, 3, 0.9), (598, 2, 0.3)])
@@ -394,6 +398,7 @@ def test_the_head_learns_each_label_however_short_the_time_is(
     _, context = run(data, update={"method": "auto", "minutes": minutes})
     learnt = context.record.report["examples_learnt"]
     assert 7 <= learnt < usual
+    assert f"the head learnt from {learnt} of {usual + rare} examples" in context.record.report["cuts"]
     count = f"{learnt} of the {usual + rare} examples"
     told = f"The classifier learns from {count}, for {minutes} minutes allow no more. Raise minutes."
     assert told in context.record.warnings

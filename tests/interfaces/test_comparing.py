@@ -54,6 +54,14 @@ def test_all_regimes_fit_the_screen(wide: bool) -> None:
     assert any(line.startswith("Left out: left out 0, left out 1") for line in lines)
 
 
+def test_small_sizes_and_times_are_no_nothing() -> None:
+    found = result(["one", "two"])
+    small = COST.model_copy(update={"disk": 0.003412, "latency": 0.0021})
+    facts = tuple(one.model_copy(update={"cost": small}) for one in found.facts)
+    ends = [line.split()[-2:] for line in summary_lines(found.model_copy(update={"facts": facts}))]
+    assert ends.count(["0.003", "0.002"]) == 2
+
+
 def test_names_that_a_terminal_would_obey_are_escaped() -> None:
     lines = summary_lines(result(["\x1b[31mred.yaml", "b|\u202e.yaml"]))
     assert "\x1b" not in "\n".join(lines)

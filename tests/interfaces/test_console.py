@@ -9,7 +9,7 @@ import pytest
 
 from nlptl.interfaces import console
 from nlptl.interfaces.console import BarProgress, LineProgress, progress_for
-from nlptl.progress import SilentProgress, clock, human
+from nlptl.progress import SilentProgress, byte_size, clock, few_digits, human
 
 
 class Terminal(io.StringIO):
@@ -121,7 +121,18 @@ def test_quiet_is_silent() -> None:
 
 
 def test_numbers_are_short() -> None:
-    assert [human(n) for n in (0, 0.53, 7, 950, 12_345, 4_600_000, 2e9)] == [
-        "0", "0.5", "7", "950", "12.3k", "4.6M", "2.0G",
+    assert [human(n) for n in (0, 0.0042, 0.53, 7, 950, 12_345, 4_600_000, 2e9)] == [
+        "0", "0.004", "0.5", "7", "950", "12.3k", "4.6M", "2.0G",
     ]  # fmt: skip
     assert [clock(s) for s in (4.23, 59.9, 185, 7384)] == ["4.2 s", "59.9 s", "3:05", "2:03:04"]
+    assert [few_digits(n) for n in (0, 0.0042, 0.0312, 0.14, 9.94, 9.96, 56.4, 1234.56)] == [
+        "0", "0.004", "0.03", "0.1", "9.9", "10", "56", "1,235",
+    ]  # fmt: skip
+
+
+def test_sizes_stand_in_the_unit_that_suits_them() -> None:
+    sizes = (0, 1, 640, 999.4, 999.6, 1_240, 31_200, 999_400, 999_600, 24_190_000, 999_600_000, 1.34e9, 5.2e12)
+    assert [byte_size(size) for size in sizes] == [
+        "0 bytes", "1 byte", "640 bytes", "999 bytes", "1.0 kB", "1.2 kB", "31 kB", "999 kB", "1.0 MB", "24 MB", "1.0 GB",
+        "1.3 GB", "5,200 GB",
+    ]  # fmt: skip

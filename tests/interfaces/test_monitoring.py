@@ -54,10 +54,9 @@ def test_texts_as_before_need_nothing(folder: Path, shell: Shell) -> None:
     code, out, err = shell("monitor", run, "--file", folder / "new.csv", "-q")
     assert (code, err) == (0, "")
     assert out.startswith("new.csv: 60 texts.\n")
-    row = next(line for line in out.splitlines() if line.startswith("accuracy"))
-    assert re.fullmatch(
-        r"accuracy +0\.958 \[0\.798, 0\.993\], measured +0\.9\d\d \[0\.\d{3}, \d\.\d{3}\], estimated", row
-    )
+    rows = [line.rstrip() for line in out.splitlines() if line.startswith("accuracy")]
+    assert rows[0] == "accuracy, measured                   0.958 [0.798, 0.993]"
+    assert re.fullmatch(r"accuracy, estimated +0\.9\d\d +0\.9\d\d \[0\.\d{3}, \d\.\d{3}\]", rows[1])
     assert "Accuracy, confidence and labels of then: 24 held-out examples.\n" in out
     assert "Nothing to do: no drop of the accuracy" in out
     assert "refresh" not in out
@@ -66,6 +65,63 @@ def test_texts_as_before_need_nothing(folder: Path, shell: Shell) -> None:
     found = MonitorResult.read(run)
     assert found is not None
     assert (found.alarm, found.texts, found.to_label_file) == (False, 60, None)
+
+
+def test_the_estimates_of_then_and_now_are_as_far_apart_as_it_says(folder: Path, shell: Shell) -> None:
+    run = folder / "made"
+    for texts in (small_reviews(60, start=300)[0], odd_texts(60)):
+        write_rows(folder / "new.csv", texts, [""] * len(texts))
+        _, out, _ = shell("monitor", run, "--file", folder / "new.csv", "-q")
+        row = next(line.split() for line in out.splitlines() if line.startswith("accuracy, estimated"))
+        then, now = float(row[2]), float(row[3])
+        points = re.search(r"([+-]\d+\.\d) \[", " ".join(out.split()))
+        assert points is not None
+        assert 100 * (now - then) == pytest.approx(float(points[1]), abs=0.16), "each is rounded"
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(1, "1 text cannot tell"), (5, "5 texts cannot tell"), (19, "19 texts cannot")]
+)
+def test_few_texts_cannot_tell(count: int, told: str, folder: Path, shell: Shell) -> None:
+    """Neither a level nor a change is given, nor an alarm, nor a file to label, however odd the texts are."""
+    run = folder / "made"
+    write_rows(folder / "new.csv", odd_texts(count), [""] * count)
+    code, out, err = shell("monitor", run, "--file", folder / "new.csv", "-q")
+    assert (code, err) == (0, "")
+    flat = " ".join(out.split())
+    assert told in flat
+    assert flat.endswith("whether the accuracy or the texts have changed; expected at least 20. Watch more texts.")
+    assert "estimated" not in out
+    assert "points" not in out
+    assert "confidence" in out
+    assert not (run / "monitor-to-label.csv").exists()
+    found = MonitorResult.read(run)
+    assert found is not None
+    assert (found.accuracy, found.accuracy_then, found.change, found.sampled_change, found.thresholded) == (None,) * 5
+    assert (found.has_few_texts, found.alarm, found.causes) == (True, False, ())
+
+
+def test_five_texts_with_labels_tell_their_own_accuracy_alone(folder: Path, shell: Shell) -> None:
+    write_rows(folder / "new.csv", *small_reviews(5, start=300))
+    code, out, _ = shell("monitor", folder / "made", "--file", folder / "new.csv", "--label-column", "label", "-q")
+    assert code == 0
+    assert "accuracy on 5 with a label" in out
+    assert "5 texts cannot tell whether" in " ".join(out.split())
+
+
+def test_few_texts_of_before_are_not_called_unchanged(folder: Path, shell: Shell) -> None:
+    write_rows(folder / "new.csv", *small_reviews(60, start=300))
+    shell("monitor", folder / "made", "--file", folder / "new.csv", "-q")
+    found = MonitorResult.read(folder / "made")
+    assert found is not None
+    nothing = dict.fromkeys(("inputs", "label_mix", "languages", "unseen", "cut"))
+    alone = found.model_copy(update={**nothing, "change": Estimate(-0.01, -0.05, 0.04)})
+    assert verdict(alone) == (
+        "Nothing to do: no drop of the accuracy is shown (-1.0 [-5.0, +4.0] points). The texts were not compared, which takes at "
+        "least 20 of before."
+    )
+    blind = alone.model_copy(update={"change": None, "accuracy": None})
+    assert verdict(blind) == "The texts were not compared, which takes at least 20 of before."
 
 
 def test_texts_that_confuse_it_in_new_words_raise_an_alarm(folder: Path, shell: Shell) -> None:
@@ -135,7 +191,7 @@ def test_without_the_texts_of_before_it_tells_what_it_can(folder: Path, shell: S
     told = " ".join(out.split())
     assert code == 0
     assert "The texts of before cannot be read again, so that their words and languages cannot be compared." in told
-    assert ", estimated" in out
+    assert "accuracy, estimated" in out
     assert "words in no other text" not in out
 
 
@@ -149,7 +205,7 @@ def test_the_folder_of_a_classifier_alone_needs_a_place(folder: Path, tmp_path: 
     )
     code, out, err = shell("monitor", alone, "--file", folder / "new.csv", "--out", tmp_path / "watch", "-q")
     assert (code, err) == (0, "")
-    assert ", estimated" in out
+    assert "accuracy, estimated" in out
     assert MonitorResult.read(tmp_path / "watch") is not None
 
 

@@ -11,13 +11,15 @@ import pytest
 
 from nlptl.data.discovery import Question
 from nlptl.interfaces import asking
-from nlptl.interfaces.starting import next_lines
+from nlptl.interfaces.starting import next_lines, outcome_lines
 from nlptl.interfaces.terminal import WIDTH, columns
 from nlptl.runs.judging.encoder_at_hand import EncoderAtHand
 from nlptl.runs.start import preparation
+from nlptl.runs.start.outcome import StartOutcome
 from nlptl.runs.start.preparation import StartRequest
 from tests.conftest import small_reviews
 from tests.interfaces.commands import Shell
+from tests.models.tiny import tiny_folder
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,46 @@ def test_start_prints_at_most_25_lines_of_which_the_last_are_the_next_commands(t
     assert (out / "report.html").is_file()
     assert sum(line.startswith("> ") for line in lines) == 1
     assert shell("predict", out, "The film is wonderful")[0] == 0
+
+
+def test_what_the_time_cut_is_told_on_one_line_and_in_the_report(
+    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = str(tiny_folder(tmp_path / "tiny", "bert"))
+    monkeypatch.setattr(preparation, "encoder_at_hand", lambda language: EncoderAtHand(weights, "A tiny encoder."))
+    path, out = spreadsheet(tmp_path / "rows.csv", labelled=16), tmp_path / "out"
+    code, printed, err = shell("start", path, "--out", out, "--label", "topic", "--minutes", "0.05")
+    assert code == 0, err
+    assert len(printed.splitlines()) <= 25
+    told = [line for line in printed.splitlines() if line.startswith("For lack of time")]
+    assert len(told) == 1
+    assert told[0] == "For lack of time, auto was not tried. Raise --minutes."
+    outcome = StartOutcome.read(out)
+    assert outcome is not None
+    assert outcome.cuts == told[0]
+    assert outcome.cuts in (out / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("cuts", "shown"),
+    [
+        ("For lack of time, a; b; c. Raise --minutes.", "For lack of time, a; b; c. Raise --minutes."),
+        (
+            "For lack of time, auto without the pile was not tried; auto was judged on 1 of 4 folds; full took 2 of 4 epochs. "
+            "Raise --minutes.",
+            "For lack of time, auto without the pile was not tried; 2 more in the report. Raise --minutes.",
+        ),
+        (
+            "For lack of time, auto was not tried; head was judged on 1 of 4 folds; words was judged on 1 of 4 folds. Raise "
+            "--minutes.",
+            "For lack of time, auto was not tried; 2 more in the report. Raise --minutes.",
+        ),
+    ],
+)  # fmt: skip
+def test_many_cuts_are_shortened_to_a_line(cuts: str, shown: str) -> None:
+    outcome = StartOutcome.model_construct(candidates=(), verdict="v", pile="p", since_last=None, cuts=cuts)
+    assert [*outcome_lines(outcome)][-3:] == ["v", shown, "p"]
+    assert columns(shown) <= WIDTH
 
 
 def test_the_next_call_repeats_all_that_was_given() -> None:

@@ -239,7 +239,7 @@ def test_a_small_packed_file_cannot_fill_the_memory(tmp_path: Path, monkeypatch:
     sizes = {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 500}
     monkeypatch.setattr("os.sysconf", sizes.__getitem__)
     assert fault(tmp_path / "m", Model(WORDS).bytes()) == (
-        ": its vectors take 0.0 GB, more than the 0.0 GB of memory of this machine. Give a file of fewer words or numbers."
+        ": its vectors take 576 bytes, more than the 500 bytes of memory of this machine. Give a file of fewer words or numbers."
     )
     monkeypatch.setattr("os.sysconf_names", {})
     (tmp_path / "m").write_bytes(Model(WORDS).bytes())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from nlptl.artifact import Manifest, read_manifest
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.disk.sealed_text import CARD, is_sealed
+from nlptl.inference.segmenter import SegmenterSettings, segmenter_available
 from nlptl.models import model_card as model_cards
 from nlptl.models.card_metadata import CardScore, CardTest
 from nlptl.models.classifier import TextClassifier
@@ -24,7 +27,10 @@ from nlptl.models.heads import Head
 from nlptl.models.model_card import CardFacts, LearntPart, model_card, renew_card
 from nlptl.models.origin import Origin
 from nlptl.models.pretrained import quiet
+from nlptl.runs.bundle.requirements import requirements
 from nlptl.stages.bert import Bert
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.ngrams import NgramVectors
 from tests.models.test_other_tools import by_sentence, with_adapter, with_bottlenecks
 from tests.models.tiny import tiny_encoder, tiny_folder
 
@@ -157,6 +163,45 @@ def test_limits_and_use_of_a_transformer(saved: Path) -> None:
     assert "- It was not tested on texts that it has not seen." in text
     assert 'SentenceTransformer("this folder").encode' in text
     assert "`transformers.AutoModel` opens the encoder alone." in text
+
+
+@pytest.mark.skipif(not segmenter_available(), reason="needs SudachiPy")
+def test_a_segmenter_is_named_with_its_dictionary_and_how_to_install_it(tmp_path: Path) -> None:
+    installed = SegmenterSettings().installed()
+    data = TextData(labelled=(["猫が好きです。", "犬は嫌いだった。"] * 8, ["good", "bad"] * 8))
+    given = ClassificationHead().run(NgramVectors(dim=4, segmenter=installed.settings).run(data=data), data=data)
+    given.save(tmp_path / "made")
+    text = ModelCard.load(tmp_path / "made" / CARD).text
+    name = f"sudachidict-small {installed.version}"
+    assert f"Japanese is cut into words by SudachiPy in mode A with the dictionary {name}, in normalized forms." in text
+    packages = f"'SudachiPy>=0.6.10' 'sudachidict-small=={installed.version}'"
+    assert f"Without them nlptl does not open this folder:\n\n```sh\npip install {packages}\n```\n" in text
+    assert requirements(None, [installed])[7:9] == ["SudachiPy>=0.6.10", f"sudachidict-small=={installed.version}"]
+
+
+@pytest.mark.parametrize(
+    ("cutter", "told", "packages"),
+    [
+        ({"program": "mecab", "dictionary": "ipadic"}, "fugashi, which is MeCab, with the dictionary ipadic.",
+         "'fugashi>=1.5' 'ipadic'"),
+        ({"program": "mecab", "dictionary": "unidic_lite", "version": "1.0.8"},
+         "fugashi, which is MeCab, with the dictionary unidic-lite 1.0.8.", "'fugashi>=1.5' 'unidic-lite==1.0.8'"),
+        ({"program": "sudachi", "dictionary": "core", "mode": "C", "version": "20250129"},
+         "SudachiPy in mode C with the dictionary sudachidict-core 20250129.",
+         "'SudachiPy>=0.6.10' 'sudachidict-core==20250129'"),
+    ],
+)  # fmt: skip
+def test_the_cut_of_a_japanese_bert_is_named_too(
+    cutter: dict[str, str], told: str, packages: str, saved: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(saved, tmp_path / "made"))
+    settings = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    settings["segmenter"] = {"name": "bert_japanese", **cutter}
+    (folder / "encoder.json").write_text(json.dumps(settings), encoding="utf-8")
+    text = card_of(folder).text
+    assert f"Texts are cut into words by {told}" in text
+    assert f"```sh\npip install {packages}\n```" in text
+    assert "cut into words" not in card_of(saved).text
 
 
 def told_of(given: Encoder, folder: Path, *, thresholds: tuple[float, ...] | None = None) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptl.inference.bert_words import BertWords
+from nlptl.inference.segmenter import SegmenterSettings, segmenter_available
 from nlptl.models.explaining.word_spans import word_spans
 from nlptl.models.words import SplitText, core, is_letters, is_protected
 
@@ -17,6 +18,25 @@ def test_words_and_gaps_are_the_text(text: str) -> None:
     assert str(words) == text
     assert not "".join(words.gaps).strip()
     assert all(word.strip() == word != "" for word in words.words)
+
+
+@pytest.mark.skipif(not segmenter_available(), reason="needs SudachiPy")
+@settings(deadline=None)  # the first text waits for the dictionary
+@given(st.text(st.sampled_from("映画館面白い「」。、はがAb #@1 ーガ\n")))
+def test_words_and_gaps_are_the_text_with_a_segmenter_too(text: str) -> None:
+    words = SplitText.of(text, SegmenterSettings().installed())
+    assert str(words) == text
+    assert not "".join(words.gaps).strip()
+    assert all(word.strip() == word != "" for word in words.words)
+
+
+@pytest.mark.skipif(not segmenter_available(), reason="needs SudachiPy")
+def test_a_segmenter_tells_the_words() -> None:
+    cutter = SegmenterSettings().installed()
+    text = "この映画館は面白かった。a good film"
+    assert SplitText.of(text, cutter).words == ["この", "映画", "館", "は", "面白かっ", "た。", "a", "good", "film"]
+    assert SplitText.of(text).words[:3] == ["この", "映画", "館"]
+    assert "面白" in SplitText.of(text).words
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from nlptl.config import dump_yaml
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
-from nlptl.finetuning.distillation.student_figures import megabytes_shown
 from nlptl.finetuning.distillation.students import WordVectorStudent
 from nlptl.interfaces.text import run_lines
 from nlptl.models.classifier import TextClassifier
@@ -68,6 +68,13 @@ def test_a_student_agrees_with_its_teacher(teacher: TextClassifier, reviews: Tex
     assert context.record.sentences[0].startswith(
         "The student learnt the teacher's labels of 108 texts. Of 12 others it "
     )
+    assert re.search(r" and takes [\d.]+ kB \(the teacher [\d.]+ kB\)\.", context.record.sentences[0])
+    with pytest.raises(ConfigError) as caught:
+        student.predict_sets(["A text."], 0.8)
+    assert "A student of the stage distil has none: give its teacher, the folder of the stage before, such as" in str(
+        caught.value
+    )
+    assert len(teacher.predict_sets(["A text."], 0.8)) == 1
     confidences = [one.predict_proba(test.texts()).max(axis=1).mean() for one in (teacher, student)]
     assert abs(confidences[0] - confidences[1]) < 0.1, "it is as sure as the teacher"
 
@@ -195,10 +202,6 @@ def test_copies_and_labelled_texts_do_not_count(reviews: TextData) -> None:
         "stages.3: found 1 different text with the teacher's labels; expected at least 20 to learn from and to hold out. Add "
         "texts to data.unlabelled."
     )
-
-
-def test_small_sizes_are_told() -> None:
-    assert [megabytes_shown(size) for size in (0.0312, 0.004, 0.14, 1234.56)] == ["0.03", "0.004", "0.1", "1,234.6"]
 
 
 @pytest.mark.parametrize("student", [VECTORS, {**VECTORS, "compact": True}, {"kind": "ngrams"}])

@@ -29,6 +29,8 @@ from nlptl.finetuning.augmentation.word_edits import drop_words, eda, swap_words
 if TYPE_CHECKING:
     import torch
 
+    from nlptl.inference.segmenter import WordCutter
+
 Editor = Callable[[str, Sequence[np.random.Generator]], list[str]]  # makes one version of a text for each generator
 MAX_DRAWS = 4  # for a version that differs from the text and its other versions
 
@@ -69,11 +71,16 @@ class Augmenter:
 
     def __init__(
         self, settings: Sequence[Augmentation], *, words: Vocabulary | None = None, device: torch.device | None = None,
-        where: str = "augment",
+        where: str = "augment", cutter: WordCutter | None = None,
     ) -> None:  # fmt: skip
-        """Prepare each kind: `words` serve eda, `device` runs models. ConfigError names the setting below `where`."""
+        """Prepare each kind: `words` serve eda, `device` runs models, `cutter` tells the words of Japanese.
+
+        ConfigError names the setting below `where`.
+        """
         self._settings = tuple(settings)
-        self._editors = [_editor(setting, words, device, f"{where}.{i}") for i, setting in enumerate(self._settings)]
+        self._editors = [
+            _editor(setting, words, device, f"{where}.{i}", cutter) for i, setting in enumerate(self._settings)
+        ]
 
     def __call__(self, texts: Sequence[str], *, seed: int) -> Augmented:
         """Return `copies` new versions of each text by each kind."""
@@ -113,12 +120,14 @@ def generator_of(seed: int, text: str, purpose: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest.digest(), "little"))
 
 
-def _editor(setting: Augmentation, words: Vocabulary | None, device: torch.device | None, where: str) -> Editor:
+def _editor(
+    setting: Augmentation, words: Vocabulary | None, device: torch.device | None, where: str, cutter: WordCutter | None
+) -> Editor:
     edit: Callable[[str, np.random.Generator], str]
     if isinstance(setting, WordDropout):
-        edit = functools.partial(drop_words, share=setting.share)
+        edit = functools.partial(drop_words, share=setting.share, cutter=cutter)
     elif isinstance(setting, Swap):
-        edit = functools.partial(swap_words, share=setting.share, reach=setting.reach)
+        edit = functools.partial(swap_words, share=setting.share, reach=setting.reach, cutter=cutter)
     elif isinstance(setting, Typos):
         edit = functools.partial(mistype, share=setting.share)
     elif isinstance(setting, Eda):
@@ -127,7 +136,7 @@ def _editor(setting: Augmentation, words: Vocabulary | None, device: torch.devic
                 f"{where}: found the edits {', '.join(setting.edits)} and no words to draw from; expected some for replace "
                 "and insert. Give words, such as Vocabulary.of(texts), or set edits: [swap, delete]."
             )
-        edit = functools.partial(eda, share=setting.share, edits=setting.edits, source=words)
+        edit = functools.partial(eda, share=setting.share, edits=setting.edits, source=words, cutter=cutter)
     else:
         return _model_editor(setting, device, where)
     return lambda text, generators: [edit(text, generator) for generator in generators]

@@ -32,8 +32,11 @@ def checked_versions(
     texts = [*examples.texts, *pile]
     labels = [examples.labels[label] for label in examples.label_ids.tolist()]
     needs_words = any(isinstance(block, Eda) and block.needs_words for block in blocks)
-    words = Vocabulary.of(texts) if needs_words else None
-    augmenter = Augmenter(blocks, words=words, device=context.torch_device(), where="finetune.update.augment")
+    cutter = given.encoder.word_cutter
+    words = Vocabulary.of(texts, cutter) if needs_words else None
+    augmenter = Augmenter(
+        blocks, words=words, device=context.torch_device(), where="finetune.update.augment", cutter=cutter
+    )
     judge = _FrozenHeads(given, examples)
     made = augmenter(texts, seed=context.seed)
     least = 1 / examples.label_count

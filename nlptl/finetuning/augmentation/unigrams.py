@@ -9,12 +9,16 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
 from nlptl.models.words import SplitText, core, is_letters, is_protected
+
+if TYPE_CHECKING:
+    from nlptl.inference.segmenter import WordCutter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +35,16 @@ class Vocabulary:
     texts: int  # number of texts in the pile
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Vocabulary:
-        """Count the words of a pile, without numbers, mentions and links. DataError for fewer than two words."""
+    def of(cls, texts: Iterable[str], cutter: WordCutter | None = None) -> Vocabulary:
+        """Count the words of a pile, without numbers, mentions and links; a cutter tells those of Japanese.
+
+        Raises DataError for fewer than two words.
+        """
         counts: Counter[str] = Counter()
         texts_with: Counter[str] = Counter()
         total = 0
         for text in texts:
-            words = [word for word in map(plain, SplitText.of(text).words) if word]
+            words = [word for word in map(plain, SplitText.of(text, cutter).words) if word]
             counts.update(words)
             texts_with.update(set(words))
             total += 1

@@ -1,6 +1,8 @@
-"""Word edits: drop, swap, replace and insert (Iyyer et al. 2015; Wei & Zou 2019)."""
+"""Word edits: drop, swap, replace and insert (Iyyer et al. 2015; Wei & Zou 2019). A cutter tells the words of Japanese."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,12 +10,15 @@ from nlptl.finetuning.augmentation.augment_settings import EdaEdit
 from nlptl.finetuning.augmentation.unigrams import Vocabulary, plain
 from nlptl.models.words import SplitText, core
 
+if TYPE_CHECKING:
+    from nlptl.inference.segmenter import WordCutter
+
 MAX_PAIRS = 10  # that are tried for two different words
 
 
-def drop_words(text: str, generator: np.random.Generator, *, share: float) -> str:
+def drop_words(text: str, generator: np.random.Generator, *, share: float, cutter: WordCutter | None = None) -> str:
     """Drop each word with probability `share`; at least one goes and one stays."""
-    words = SplitText.of(text)
+    words = SplitText.of(text, cutter)
     if len(words.words) < 2:
         return text
     gone = generator.random(len(words.words)) < share
@@ -26,9 +31,16 @@ def drop_words(text: str, generator: np.random.Generator, *, share: float) -> st
     return str(words)
 
 
-def swap_words(text: str, generator: np.random.Generator, *, share: float, reach: int | None = None) -> str:
+def swap_words(
+    text: str,
+    generator: np.random.Generator,
+    *,
+    share: float,
+    reach: int | None = None,
+    cutter: WordCutter | None = None,
+) -> str:
     """Swap a `share` of the words in pairs at most `reach` apart (None: any distance)."""
-    split = SplitText.of(text)
+    split = SplitText.of(text, cutter)
     words = split.words
     reach = reach or len(words)
     for _ in range(count_of(share / 2, len(words))):
@@ -41,9 +53,11 @@ def swap_words(text: str, generator: np.random.Generator, *, share: float, reach
     return str(split)
 
 
-def replace_words(text: str, generator: np.random.Generator, *, share: float, source: Vocabulary) -> str:
+def replace_words(
+    text: str, generator: np.random.Generator, *, share: float, source: Vocabulary, cutter: WordCutter | None = None
+) -> str:
     """Replace a `share` of the words; one word, capitals and punctuation stay."""
-    words = SplitText.of(text)
+    words = SplitText.of(text, cutter)
     for place in _chosen(words, generator, share, source)[: len(words.words) - 1]:
         old = words.words[place]
         begin, end = core(old)
@@ -52,9 +66,11 @@ def replace_words(text: str, generator: np.random.Generator, *, share: float, so
     return str(words)
 
 
-def insert_words(text: str, generator: np.random.Generator, *, share: float, source: Vocabulary) -> str:
+def insert_words(
+    text: str, generator: np.random.Generator, *, share: float, source: Vocabulary, cutter: WordCutter | None = None
+) -> str:
     """Insert replacements of a `share` of the words at random places."""
-    words = SplitText.of(text)
+    words = SplitText.of(text, cutter)
     new = [source.draw(plain(words.words[place]), generator) for place in _chosen(words, generator, share, source)]
     for word in new:
         words.insert(int(generator.integers(len(words.words) + 1)), word)
@@ -62,17 +78,18 @@ def insert_words(text: str, generator: np.random.Generator, *, share: float, sou
 
 
 def eda(
-    text: str, generator: np.random.Generator, *, share: float, edits: tuple[EdaEdit, ...], source: Vocabulary | None
-) -> str:
+    text: str, generator: np.random.Generator, *, share: float, edits: tuple[EdaEdit, ...], source: Vocabulary | None,
+    cutter: WordCutter | None = None,
+) -> str:  # fmt: skip
     """Apply one random edit; `source` may be None without replace and insert."""
     edit = edits[int(generator.integers(len(edits)))]
     if edit == "swap":
-        return swap_words(text, generator, share=2 * share)  # the paper counts pairs
+        return swap_words(text, generator, share=2 * share, cutter=cutter)  # the paper counts pairs
     if edit == "delete":
-        return drop_words(text, generator, share=share)
+        return drop_words(text, generator, share=share, cutter=cutter)
     assert source is not None
     change = replace_words if edit == "replace" else insert_words
-    return change(text, generator, share=share, source=source)
+    return change(text, generator, share=share, source=source, cutter=cutter)
 
 
 def count_of(share: float, total: int) -> int:

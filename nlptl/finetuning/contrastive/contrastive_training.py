@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerTuner
+from nlptl.progress import byte_size
 from nlptl.training.batches import label_batches
 from nlptl.training.checkpoints import Checkpoints
 from nlptl.training.compute import Precision
@@ -52,7 +53,7 @@ class ContrastivePlan:
         time = "" if seconds is None else f", about {seconds:.0f} s here" if seconds >= 1 else ", about a second here"
         return (
             f"Contrastive training: {self.steps} steps of {self.batch_size} texts, {self.tokens:,} tokens, "
-            f"{self.flops / 1e12:.2g} TFLOP and {self.bytes / 2**20:,.0f} MiB{time}."
+            f"{self.flops / 1e12:.2g} TFLOP and {byte_size(self.bytes)}{time}."
         )
 
 

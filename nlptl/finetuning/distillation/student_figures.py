@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nlptl.models.classifier import TextClassifier
+from nlptl.progress import byte_size
 
 if TYPE_CHECKING:
     from nlptl.finetuning.distillation.distilled import Distilled
@@ -71,15 +72,10 @@ class StudentFigures:
         rate, size = self.teacher_texts_per_second, self.teacher_megabytes
         beside, larger = (
             f" (the teacher {rate:,.0f})" if rate else "",
-            f" (the teacher {megabytes_shown(size)})" if size else "",
+            f" (the teacher {byte_size(1e6 * size)})" if size else "",
         )
         return (
             f"The student learnt the teacher's labels of {made.learnt:,} texts. Of {len(made.held_out):,} others it labels "
             f"{100 * agree.value:.1f} % [{100 * agree.low:.1f}, {100 * agree.high:.1f}] as the teacher does. It reads "
-            f"{self.texts_per_second:,.0f} texts a second{beside} and takes {megabytes_shown(self.megabytes)} MB{larger}."
+            f"{self.texts_per_second:,.0f} texts a second{beside} and takes {byte_size(1e6 * self.megabytes)}{larger}."
         )
-
-
-def megabytes_shown(megabytes: float) -> str:
-    """Return megabytes with a digit after the point, or with one digit that is not 0."""
-    return f"{megabytes:,.1f}" if megabytes >= 0.1 else f"{megabytes:.1g}"

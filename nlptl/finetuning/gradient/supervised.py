@@ -33,6 +33,7 @@ from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.probabilities import Calibration
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
+from nlptl.progress import byte_size
 from nlptl.training.compute import one_thread_if, precision_for
 from nlptl.training.distributed import all_reduce_sum
 
@@ -137,7 +138,7 @@ class Supervised:
         """Return the tuner of a transformer's layers, after the frozen ones have run."""
         made = LayerTuner.of(self._given, self._texts, plan, self._context)
         if made.frozen:
-            size = f"{made.frozen_layers.bytes / 2**20:.0f} MiB"
+            size = byte_size(made.frozen_layers.bytes)
             told = f"The lowest {made.frozen} layers are frozen: they ran once a text, kept {WHERE[made.frozen_layers.place]}"
             self._context.record.add_finding("frozen_layers", made.frozen, f"{told} ({size}).")
         return made

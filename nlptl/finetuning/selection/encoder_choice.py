@@ -65,7 +65,7 @@ class EncoderTrial:
             "encoder": self.name, "log_evidence": round(self.evidence, 4),
             "accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high,
             "log_loss": round(float(self.head.losses().mean()), 4), "milliseconds": round(self.milliseconds, 2),
-            **dataclasses.asdict(facts), "megabytes": round(facts.megabytes, 1), "languages": list(facts.languages),
+            **dataclasses.asdict(facts), "megabytes": round(facts.megabytes, 6), "languages": list(facts.languages),
         }  # fmt: skip
 
 

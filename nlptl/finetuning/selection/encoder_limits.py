@@ -130,7 +130,7 @@ def _each_breach(facts: EncoderFacts, limits: EncoderLimits) -> Iterator[tuple[s
     """Yield each limit that the weights exceed, and what to do about it alone."""
     if limits.max_megabytes is not None and facts.megabytes > limits.max_megabytes:
         yield (
-            f"it has {facts.megabytes:,.0f} MB, and choose.max_megabytes allows {limits.max_megabytes:g}",
+            f"it has {facts.megabytes:,.6g} MB, and choose.max_megabytes allows {limits.max_megabytes:g}",
             "Raise that",
         )
     if limits.licences and not facts.licence:

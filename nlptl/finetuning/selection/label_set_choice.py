@@ -48,7 +48,10 @@ def fitted_to_label_sets(task: LabelSetTask) -> Fitted:
     given, examples = task.given, task.examples
     count, kind = len(examples.groups.first), given.encoder.token_model.kind
     head = task.head.fit(given, examples, task.context)
-    epochs = _affordable_epochs(task) if kind == "transformer" and count >= MIN_EXAMPLES_ONE_SPLIT else 0
+    may_be_full = kind == "transformer" and count >= MIN_EXAMPLES_ONE_SPLIT
+    epochs = _affordable_epochs(task) if may_be_full else 0
+    if may_be_full and epochs < FULL_EPOCHS:
+        task.context.record.add_cut(f"full took {epochs} of {FULL_EPOCHS} epochs" if epochs else "full was not tried")
     if not epochs:
         why = "the encoder has no layers that could learn"
         if kind == "transformer":

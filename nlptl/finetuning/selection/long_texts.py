@@ -71,6 +71,7 @@ def choose_reading(
     counts = [min(max(most, 2 * examples.label_count), len(distinct)) for most in TRIAL_EXAMPLES]
     count = next((count for count in counts if each * count <= seconds), 0)
     if not count:
+        context.record.add_cut("reading by sentence was not compared with reading whole")
         return ReadingChoice(apart, f"{unseen} {seconds:.2g} seconds are too few.")
     kept = draw_evenly(examples.label_ids.numpy()[distinct], count=count, seed=context.seed)
     losses = _held_out_losses((given, apart), examples, kept, context)

@@ -77,6 +77,7 @@ class MethodChoice:
     fitted: Fitted | None = None  # in the comparison, where there is no time to train again
     held_out_rows: Sequence[int] = ()  # of the examples among the `scored` texts
     held_out_logits: Tensor | None = None  # (N, K) of these, with the words
+    not_tried: Sequence[str] = ()  # methods that the time did not allow
 
     def logits_of(self, examples: int) -> Tensor | None:
         """Return the held-out logits (n, K) of so many examples, NaN where not held out; None without any."""
@@ -219,7 +220,7 @@ def by_trial(
     trained = sum(len(split.training) for split in trial.splits) / examples
     reserved = candidates[0].seconds if candidates[0].again else 0.0
     budget = seconds - reserved
-    left, told = budget, []
+    left, told, not_tried = budget, list[str](), list[str]()
     by_words = _logits_of_words(trial, words) if words is not None else None
     found: dict[str, Stacking] = {}
     kept: dict[str, Fitted] = {}
@@ -227,6 +228,7 @@ def by_trial(
         cost = candidate.seconds * trained + candidate.seconds_a_text * len(labels)
         if cost + (max(0.0, candidate.seconds - reserved) if candidate.again else 0.0) > left:
             told.append(f"{candidate.method} was not tried, for it would take about {cost / 60:.2g} minutes")
+            not_tried.append(candidate.method)
             if candidate is candidates[0]:
                 break  # nothing stands to be compared with
             continue
@@ -249,7 +251,7 @@ def by_trial(
     rows = [row for split in trial.splits for row in split.rows]
     return MethodChoice(
         best, why, temperature, len(labels), budget - left, weight, fitted=kept.get(best), held_out_rows=rows,
-        held_out_logits=chosen.logits,
+        held_out_logits=chosen.logits, not_tried=not_tried,
     )  # fmt: skip
 
 

@@ -87,6 +87,8 @@ def compared(
         words=words,
         learnt=len(learnt),
     )
+    cuts = [f"{method} was not tried" for method in found.not_tried] if found.scored else ["nothing was compared"]
+    task.context.record.add_cut(*cuts)
     steps = next(training.steps for training in plan.trainings if training.method == found.method)
     spent = found.seconds + plan.encoding
     return methods[found.method], dataclasses.replace(found, seconds=spent, learnt=learnt, steps=steps)
@@ -133,6 +135,7 @@ def _planned(trial: MethodTrial, task: SelectionTask, seconds: float, *, minutes
     told = plan.sentence(work, minutes, 60 * minutes - seconds)
     task.context.progress.say(told)
     task.context.record.add_finding("time", {"seconds": plan.seconds}, told)
+    task.context.record.add_cut(*plan.cuts(work))
     return plan
 
 

@@ -40,7 +40,12 @@ def pile_within(seconds: float, most: PileUse, task: SelectionTask) -> PileUse |
         if size // parts >= MIN_PILE or parts == 1
     ]
     found = next((use for use in uses if cost(use) <= seconds), None)
+    if found is not None and found.texts < size:
+        context.record.add_cut(f"{found.texts:,} of {size:,} texts of the pile were used")
+    if found is not None and len(found.views) < len(most.views):
+        context.record.add_cut(f"the pile was seen by {1 + len(found.views)} of {1 + len(most.views)} views")
     if found is None:
+        context.record.add_cut("the pile was not tried")
         least = min(map(cost, uses))
         told = f"it would take about {least / 60:.2g} minutes, {max(0.0, seconds / 60):.2g} are left"
         context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {told}.", warns=True)

@@ -28,10 +28,12 @@ def ruled_within(ruled: MethodChoice, task: SelectionTask, seconds: float) -> Me
         (some for some in (max(1, round(share * own)) for share in STEP_SHARES) if cost(some) <= seconds), None
     )
     if steps is None:
+        task.context.record.add_cut("contrastive was not tried")
         told = (
             f"Contrastive training would take about {cost(own) / 60:.2g} minutes and {left}, so the head alone learns."
         )
         return MethodChoice("head", told)
+    task.context.record.add_cut(f"contrastive took {steps} of {own} steps")
     less = f"{cost(steps) / 60:.2g} minutes; all would take {cost(own) / 60:.2g}, and {left}"
     told = f" It takes {steps} of its {own} steps, about {less}."
     return dataclasses.replace(ruled, why=ruled.why + told, steps=steps)

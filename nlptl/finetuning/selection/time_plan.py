@@ -73,6 +73,20 @@ class TimePlan:
         total = (spent + self.seconds) / 60
         return f"Plan for {minutes:g} minutes: {self._told(work)}; about {total:.2g} minutes in all."
 
+    def cuts(self, work: Workload) -> list[str]:
+        """Return what is less than without a limit of the time, each as a clause in the past tense."""
+        whole, own = _levels(work)[0], {one.method: one for one in self.trainings}
+        found = [f"{one.method} was not tried" for one in _trainings(whole, work) if one.method not in own]
+        if (steps := getattr(own.get("contrastive"), "steps", None)) is not None:
+            found.append(f"contrastive took {steps} of {_own_steps(work)} steps")
+        if "full" in own and own["full"].epochs < whole.epochs:
+            found.append(f"full took {own['full'].epochs} of {whole.epochs} epochs")
+        if not self.trainings[0].again:
+            found.append("the best was not trained again on all examples")
+        if self.head_examples < work.examples:
+            found.append(f"the head learnt from {self.head_examples:,} of {work.examples:,} examples")
+        return found if self.compares else [*found, "nothing was compared"]
+
     def _told(self, work: Workload) -> str:
         """Return what is trained and compared, as a part of a sentence."""
         if len(self.trainings) > 1:
@@ -91,7 +105,7 @@ class TimePlan:
 def plan_within(seconds: float, work: Workload) -> TimePlan:
     """Return the most that can be trained in about so many seconds."""
     words = SECONDS_A_CHARACTER_OF_WORDS * work.characters
-    for level in FEW if work.examples < MIN_EXAMPLES_ONE_SPLIT else MANY:
+    for level in _levels(work):
         trainings = _trainings(level, work)
         trials = sum(each.seconds * work.trained + work.scored * work.one_pass for each in trainings)
         last = max(each.seconds for each in trainings) if level.again else 0.0
@@ -113,14 +127,22 @@ def _head_within(seconds: float, work: Workload, *, beside: float) -> TimePlan:
     return TimePlan([head], beside + encoding, encoding, count, compares=beside > 0)
 
 
+def _levels(work: Workload) -> tuple[Level, ...]:
+    """Return the levels that suit so many examples, the whole one first."""
+    return FEW if work.examples < MIN_EXAMPLES_ONE_SPLIT else MANY
+
+
+def _own_steps(work: Workload) -> int:
+    """Return the steps of contrastive training without a limit of the time."""
+    size = batch_size_for(work.labels)
+    return steps_for(work.examples, size, passes=passes_for(work.examples, work.labels))
+
+
 def _trainings(level: Level, work: Workload) -> list[PlannedTraining]:
     """Return the trainings of a level, the one to beat first."""
     found = []
     if level.steps:
-        size = batch_size_for(work.labels)
-        steps = max(
-            1, round(level.steps * steps_for(work.examples, size, passes=passes_for(work.examples, work.labels)))
-        )
+        steps = max(1, round(level.steps * _own_steps(work)))
         passes = passes_of("contrastive", work.examples, work.labels, names=work.names, steps=steps)
         own = None if level.steps == 1 else steps
         found.append(PlannedTraining("contrastive", passes * work.one_pass, level.again, steps=own))

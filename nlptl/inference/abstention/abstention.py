@@ -169,8 +169,9 @@ def usable_abstention(found: Abstention | None, *, multi_label: bool, weight: We
     if found is None or not found.fits(weight):
         raise ConfigError(
             f"{where}: the classifier carries no held-out logits of its head, from which prediction sets are made; expected "
-            "those of the stage finetune, which needs two labelled texts at least of every label. Run the pipeline again if "
-            "an earlier nlptl made the classifier, or label more texts."
+            "those of the stage finetune, which needs two labelled texts at least of every label. A student of the stage distil "
+            "has none: give its teacher, the folder of the stage before, such as RUN/4-finetune. Else run the pipeline "
+            "again if an earlier nlptl made the classifier, or label more texts."
         )
     return found
 

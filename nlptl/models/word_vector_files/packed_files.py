@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from nlptl.errors import DataError
+from nlptl.progress import byte_size
 
 _GZIP = b"\x1f\x8b"
 MOST_UNPACKED = 1032  # bytes that one packed byte can hold
@@ -36,6 +37,6 @@ def check_memory(path: Path, *, rows: int, width: int) -> None:
     needed, there = 4 * rows * width, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
         raise DataError(
-            f"{path}: its vectors take {needed / 1e9:,.1f} GB, more than the {there / 1e9:,.1f} GB of memory of this machine. "
+            f"{path}: its vectors take {byte_size(needed)}, more than the {byte_size(there)} of memory of this machine. "
             "Give a file of fewer words or numbers."
         )

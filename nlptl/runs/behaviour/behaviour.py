@@ -20,7 +20,7 @@ from nlptl.evaluation.intervals import Estimate, estimate, paired_difference, wi
 from nlptl.evaluation.scores import load_classifier
 from nlptl.evaluation.slices import MIN_SLICE, slice_scores
 from nlptl.models.classifier import TextClassifier
-from nlptl.runs.behaviour.edits import EDITS, Edit
+from nlptl.runs.behaviour.edits import Edit, edits_by
 from nlptl.runs.behaviour.outcome import VERSION, BehaviourResult, EditResult, Flip, LabelFlips, SliceResult
 from nlptl.runs.behaviour.parts import parts_of
 from nlptl.runs.behaviour.sentences import sentences_of
@@ -106,16 +106,17 @@ def _edits(
 ) -> tuple[EditResult, ...]:
     """Return what each edit does to `count` texts, drawn at random."""
     rows = np.random.default_rng(context.seed).permutation(len(judged.texts))[:count].tolist()
-    generators = [np.random.default_rng([context.seed, number]) for number in range(len(EDITS))]
+    edits = edits_by(classifier.encoder.word_cutter)
+    generators = [np.random.default_rng([context.seed, number]) for number in range(len(edits))]
     edited = [
         {row: new for row in rows if (new := edit.change(judged.texts[row], generator)) not in ("", judged.texts[row])}
-        for edit, generator in zip(EDITS, generators, strict=True)
+        for edit, generator in zip(edits, generators, strict=True)
     ]
     total = sum(map(len, edited))
     with context.progress.task("predicting the edited texts", total=total, unit="texts") as task:
         return tuple(
             _edit_result(edit, new, judged, right, classifier.probabilities([*new.values()], after_batch=task.advance), classifier)
-            for edit, new in zip(EDITS, edited, strict=True)
+            for edit, new in zip(edits, edited, strict=True)
         )  # fmt: skip
 
 

@@ -5,14 +5,19 @@ They follow the behavioural tests of CheckList (Ribeiro et al. 2020): most must 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nlptl.finetuning.augmentation.typos import mistype
-from nlptl.models.words import is_unspaced
+from nlptl.models.words import is_unspaced, placed_words
+
+if TYPE_CHECKING:
+    from nlptl.inference.segmenter import WordCutter
 
 TYPO_SHARE = 0.05  # of the letters a to z
 MIN_WORDS_TO_SHORTEN = 8
@@ -69,8 +74,10 @@ def _without_punctuation(text: str, generator: np.random.Generator) -> str:
     return re.sub(r"[.,;:!?…\"()]+(?=\s|$)|[。、！？「」『』（）｡､｢｣]+", "", text)
 
 
-def _shortened(text: str, generator: np.random.Generator) -> str:
+def _shortened(text: str, generator: np.random.Generator, *, cutter: WordCutter | None = None) -> str:
     ends = [match.end() for match in re.finditer(r"\S+", text)]
+    if cutter is not None:
+        ends = [begin + len(word) for begin, word in placed_words(text, cutter)]
     if len(ends) >= MIN_WORDS_TO_SHORTEN:
         return text[: ends[round(KEPT_SHARE * len(ends)) - 1]]
     if len(ends) == 1 and len(text) >= MIN_CHARACTERS_TO_SHORTEN:
@@ -177,3 +184,11 @@ EDITS = (
     Edit("identity terms", "another religion, nation, orientation or gender", False, _identities, english=True),
     Edit("negation", "a statement negated, or its negation removed", True, _negated, english=True),
 )
+
+
+def edits_by(cutter: WordCutter | None) -> tuple[Edit, ...]:
+    """Return the edits; where a cutter tells the words of Japanese, none of these is cut through."""
+    if cutter is None:
+        return EDITS
+    shortened = functools.partial(_shortened, cutter=cutter)
+    return tuple(replace(one, change=shortened) if one.change is _shortened else one for one in EDITS)

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from nlptl.inference.segmenter import WordCutter
+from nlptl.inference.segmenter import WordCutter, packages_of
 
 PREDICT = (
     "numpy>=2.0", "tokenizers>=0.22", "safetensors>=0.5", "pydantic>=2.12", "PyYAML>=6.0", "typer>=0.20", "rich>=14.0",
 )  # fmt: skip
 GRAPHS = {"onnx": "onnxruntime>=1.24", "openvino": "openvino>=2026.0"}  # what runs each format of an export
-PROGRAMS = {"sudachi": "SudachiPy>=0.6.10", "mecab": "fugashi>=1.5"}  # what cuts the words of Japanese
 SERVE = (
     "fastapi>=0.120", "uvicorn>=0.38", "uvloop>=0.21; sys_platform != 'win32'", "httptools>=0.6", "prometheus-client>=0.22",
     "python-multipart>=0.0.20",
@@ -36,11 +35,7 @@ def requirements(format: str | None, segmenters: Sequence[WordCutter] = ()) -> l
     `segmenters` are all that cut words in it. The dictionary of each is that by which the words were cut.
     """
     graph = [GRAPHS[format]] if format in GRAPHS else []
-    words = [
-        (PROGRAMS[one.program], f"{one.distribution}=={one.version}" if one.version else one.distribution)
-        for one in segmenters
-    ]
-    return [*PREDICT, *graph, *dict.fromkeys(line for lines in words for line in lines), *SERVE]
+    return [*PREDICT, *graph, *packages_of(segmenters), *SERVE]
 
 
 def checked_versions(lines: Iterable[str]) -> dict[str, str]:

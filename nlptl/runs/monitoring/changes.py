@@ -18,7 +18,7 @@ from nlptl.evaluation.drift import FOLDS, MixShift, RateShift, holm, mix_shift, 
 from nlptl.evaluation.intervals import Estimate
 from nlptl.evaluation.word_ageing import AgedWord, Words, aged_words, frequent_of, new_words, unseen_rates
 from nlptl.pretraining.encoders.vocabulary import FRAGMENTED_WORD_PIECES, examined_words
-from nlptl.runs.monitoring.outcome import Cause, InputResult, MixResult, RateResult, WordResult
+from nlptl.runs.monitoring.outcome import MIN_TEXTS, Cause, InputResult, MixResult, RateResult, WordResult
 from nlptl.runs.monitoring.reference import Reference
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
 
 LEVEL = 0.05  # probability of naming a cause where nothing has changed, for all causes together
-MIN_TEXTS = 20  # of each side, for a comparison
 MAX_WORDS = 10  # of each kind, that are kept with examples
 MAX_EXAMPLE = 200  # characters of an example that are kept
 

@@ -33,7 +33,7 @@ from nlptl.evaluation.unlabelled_accuracy import (
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.runs.monitoring.changes import Changes, changes_of, inputs_by_look, inputs_by_vectors
-from nlptl.runs.monitoring.outcome import TO_LABEL, InputResult, MonitorResult
+from nlptl.runs.monitoring.outcome import MIN_TEXTS, TO_LABEL, InputResult, MonitorResult
 from nlptl.runs.monitoring.reference import Reference, encoder_of_inputs, reference_of
 from nlptl.runs.reading.judged import joined
 from nlptl.versions import current_run
@@ -143,7 +143,10 @@ def _result(
     confidences = probabilities.max(axis=1)
     held_out = None if reference.answers is None else reference.answers.held_out
     labelled = _labelled(classifier, new, probabilities)
-    found = None if held_out is None else _estimated(held_out, confidences, labelled, changes.inputs, seed=seed)
+    found, thresholded = None, None
+    if held_out is not None and len(new.texts) >= MIN_TEXTS:
+        found = _estimated(held_out, confidences, labelled, changes.inputs, seed=seed)
+        thresholded = _plain(thresholded_confidence(held_out, confidences, seed=seed))
     result = MonitorResult(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         identity=identity,
@@ -154,9 +157,10 @@ def _result(
         how="" if reference.answers is None else reference.answers.how,
         held_out=None if held_out is None else _counted(held_out),
         accuracy=None if found is None else _plain(found.accuracy),
+        accuracy_then=None if found is None else found.before,
         change=None if found is None else _plain(found.change),
         sampled_change=None if found is None else _plain(found.sampled_change),
-        thresholded=None if held_out is None else _plain(thresholded_confidence(held_out, confidences, seed=seed)),
+        thresholded=thresholded,
         labelled=None if labelled is None else _counted(labelled),
         labelled_texts=len(new.labels),
         confidence_then=None if held_out is None else float(held_out.confidences.mean()),
@@ -204,7 +208,8 @@ def _with_texts_to_label(
     folder: Path, result: MonitorResult, new: NewTexts, classifier: TextClassifier, *, seed: int
 ) -> MonitorResult:
     """Write the texts whose labels would settle the question, where there is one, and return the result with their number."""
-    if not result.causes and not result.alarm and result.accuracy is not None:
+    is_quiet = not result.causes and not result.alarm and result.accuracy is not None
+    if is_quiet or result.has_few_texts:
         return result
     accuracy = 0.8 if result.accuracy is None else result.accuracy.value
     margin = MARGIN if result.change is None else max(MARGIN, -result.change.value)

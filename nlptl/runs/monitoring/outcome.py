@@ -15,6 +15,7 @@ from nlptl.results import read_result, read_result_lines, result_lines, write_re
 
 FILE, HISTORY, TO_LABEL = "monitor.json", "monitor.jsonl", "monitor-to-label.csv"
 VERSION = 1
+MIN_TEXTS = 20  # new texts, below which neither the accuracy nor a change is told
 MIN_DROP = 0.01  # of the accuracy, below which there is no alarm
 
 Count = Annotated[int, Field(ge=0, le=10**12, strict=True)]
@@ -86,7 +87,10 @@ class MonitorResult(Config):
     how: str  # which answers stand for before; empty where there are none
     held_out: Estimate | None  # accuracy of before
     accuracy: Estimate | None  # estimated for the new texts
-    change: Estimate | None  # of the accuracy, as the confidences tell it, or the labels where some are known
+    accuracy_then: Share | None = (
+        None  # estimated in the same way for the texts of before; earlier versions do not tell it
+    )
+    change: Estimate | None  # between both, as the confidences tell it, or the labels where some are known
     sampled_change: Estimate | None = None  # with the noise of sampling alone; earlier versions give it as `change`
     thresholded: Estimate | None  # average thresholded confidence, another estimate of the accuracy
     labelled: Estimate | None  # accuracy on the new texts whose labels are known
@@ -105,6 +109,16 @@ class MonitorResult(Config):
     to_label: Count  # texts whose labels would settle the question
     to_label_file: str | None  # that holds them
     remarks: tuple[str, ...]
+
+    @property
+    def has_few_texts(self) -> bool:
+        """Whether there are too few new texts to tell anything."""
+        return self.looked_at < MIN_TEXTS
+
+    @property
+    def has_compared(self) -> bool:
+        """Whether new texts were compared with those of before, in any way."""
+        return any(one is not None for one in (self.inputs, self.label_mix, self.languages, self.unseen, self.cut))
 
     @property
     def fell(self) -> bool:

@@ -67,7 +67,7 @@ class ComparedRun:
         return ArmCost(
             seconds=round(sum(one.seconds for one in self.manifests), 3),
             trainable_parameters=sum(one.trainable_parameters for one in self.manifests),
-            disk=round(size, 2), latency=round(median_latency(self.classifier, texts), 3),
+            disk=round(size, 6), latency=round(median_latency(self.classifier, texts), 3),
         )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def standing_of_start(outcome: StartOutcome) -> Standing:
         if not one.note.startswith("not tried")
     ]  # fmt: skip
     simple = next((one.name for one in rivals if one.name != MOST_FREQUENT), "")
-    told = (outcome.verdict, outcome.pile, outcome.since_last)
+    told = (outcome.verdict, outcome.cuts, outcome.pile, outcome.since_last)
     return Standing(tuple(rivals), outcome.chosen.name, outcome.judged_how, tuple(filter(None, told)), simple)
 
 

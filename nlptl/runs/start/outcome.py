@@ -40,6 +40,7 @@ class StartOutcome(Config):
     candidates: tuple[JudgedCandidate, ...]  # the simplest first
     verdict: str
     pile: str  # what pretraining and the pile brought
+    cuts: str = ""  # what the time did not allow; empty where it allowed everything
     since_last: str | None  # what new labels brought; None in a first call
     seconds: Seconds
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from nlptl.context import RunContext
+from nlptl.artifact import Manifest
+from nlptl.context import CUTS, RunContext
 from nlptl.evaluation.scores import accuracy_and_macro_f1, load_classifier
 from nlptl.models.card_metadata import CardTest
 from nlptl.runs.cards import card_scores, renew_cards
@@ -51,7 +52,7 @@ class Start:
         write_predictions(folder, prepared, choice.chosen)
         write_next_labels(folder, prepared, self._reader(), classifier)
         write_suspects(folder, prepared, self._reader(), choice.chosen)
-        outcome = self._outcome(scored, choice, None if earlier is None else earlier.since_last(choice.chosen))
+        outcome = self._outcome(scored, choice, result, None if earlier is None else earlier.since_last(choice.chosen))
         outcome.write(folder)
         if result.scores is None:
             self._complete_card(result, outcome)
@@ -72,7 +73,7 @@ class Start:
             for told in remarks if result.stages[-1].kept else ():  # else the run itself has told them
                 self._context.progress.say(told)
 
-    def _outcome(self, scored: list[Scored], choice: Choice, since_last: str | None) -> StartOutcome:
+    def _outcome(self, scored: list[Scored], choice: Choice, result: RunResult, since_last: str | None) -> StartOutcome:
         prepared = self.prepared
         return StartOutcome(
             labels=prepared.data.label_set.names,
@@ -85,6 +86,7 @@ class Start:
             candidates=tuple(_judged(one, choice) for one in scored),
             verdict=verdict(scored, choice),
             pile=pile_sentence(scored, pile=prepared.pile),
+            cuts=cuts_sentence(scored, result.stages[-1].manifest),
             since_last=since_last,
             seconds=round(time.monotonic() - self._begin, 1),
         )
@@ -103,6 +105,24 @@ def verdict(scored: list[Scored], choice: Choice) -> str:
     return f"{chosen.candidate.name} {right}. {choice.why}"
 
 
+def cuts_sentence(scored: list[Scored], manifest: Manifest) -> str:
+    """Return what the time did not allow: candidates, folds, and parts of the chosen one's training; empty for nothing.
+
+    `manifest` is that of the chosen classifier.
+    """
+    found = [f"{one.candidate.kind} was {note}" for one in scored if (note := _less(one))]
+    found += [str(cut) for cut in manifest.report.get(CUTS, [])]
+    return f"For lack of time, {'; '.join(found)}. Raise --minutes." if found else ""
+
+
+def _less(one: Scored) -> str:
+    """Return how little of a candidate was judged; empty where all was."""
+    folds = one.judging.folds
+    if not one.rows:
+        return "not tried" if one.judging.splits else ""
+    return f"judged on {len(one.rows)} of {folds} folds" if len(one.rows) < folds else ""
+
+
 def _folds_judged(one: Scored) -> str:
     """Tell how many folds the time allowed, where it did not allow all; empty elsewhere."""
     folds = one.judging.folds
@@ -114,10 +134,7 @@ def _why(choice: Choice) -> str:
 
 
 def _judged(one: Scored, choice: Choice) -> JudgedCandidate:
-    is_chosen = one is choice.chosen
-    note = "" if one.rows or not one.judging.splits else "not tried, for lack of time"
-    if one.rows and len(one.rows) < one.judging.folds:
-        note = f"judged on {len(one.rows)} of {one.judging.folds} folds, for lack of time"
+    is_chosen, less = one is choice.chosen, _less(one)
     return JudgedCandidate(
         name=one.candidate.name,
         accuracy=one.accuracy(optimism=choice.optimism if is_chosen else 0.0),
@@ -125,5 +142,5 @@ def _judged(one: Scored, choice: Choice) -> JudgedCandidate:
         difference=None if is_chosen else paired(choice.chosen, one),
         seconds=round(one.seconds, 1),
         chosen=is_chosen,
-        note=note,
+        note=f"{less}, for lack of time" if less else "",
     )

@@ -14,7 +14,9 @@ from nlptl.errors import DataError
 from nlptl.finetuning.augmentation import Augmented, checked
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.methods.contrastive import Contrastive
+from nlptl.inference.segmenter import SegmenterSettings, segmenter_available
 from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
 from nlptl.stages.classification_head import ClassificationHead
 from tests.models.tiny import tiny_encoder
 
@@ -48,6 +50,17 @@ def test_versions_are_held_against_the_label_of_their_text(monkeypatch: pytest.M
     assert rows[1]
     assert all("good" in text for text in rows[1])
     assert (rows[2], sorted(rows[3])) == (["good"], ["bad", "things"])
+
+
+@pytest.mark.skipif(not segmenter_available(), reason="needs SudachiPy")
+def test_versions_are_cut_as_the_classifier_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checked, "_FrozenHeads", GoodIsPositive)
+    data = TextData(labelled=(["面白かった", "good"], ["negative", "positive"]))
+    by_script, _ = altered(data, [], {"kind": "word_dropout", "share": 0.5, "copies": 9})
+    cutter = SegmenterSettings().installed()
+    monkeypatch.setattr(Encoder, "word_cutter", property(lambda _: cutter))
+    by_segmenter, _ = altered(data, [], {"kind": "word_dropout", "share": 0.5, "copies": 9})
+    assert (set(by_script.texts), set(by_segmenter.texts)) == ({"面白", "かった"}, {"面白かっ", "た"})
 
 
 def test_the_ablation_measures_texts_that_passed_the_label_check(monkeypatch: pytest.MonkeyPatch) -> None:

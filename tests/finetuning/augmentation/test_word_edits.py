@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nlptl.errors import DataError
+from nlptl.finetuning.augmentation import Augmenter, Swap, WordDropout
 from nlptl.finetuning.augmentation.unigrams import Vocabulary, plain
 from nlptl.finetuning.augmentation.word_edits import (
     drop_words,
@@ -18,6 +19,7 @@ from nlptl.finetuning.augmentation.word_edits import (
     replace_words,
     swap_words,
 )
+from nlptl.inference.segmenter import SegmenterSettings, segmenter_available
 from nlptl.models.words import SplitText
 from tests.finetuning.augmentation.neighbours import Neighbours
 
@@ -27,6 +29,30 @@ PILE = ["the film is good", "the film is dull", "the story is the story", "the e
 
 def rngs(count: int) -> list[np.random.Generator]:
     return [np.random.default_rng(seed) for seed in range(count)]
+
+
+@pytest.mark.skipif(not segmenter_available(), reason="needs SudachiPy")
+def test_a_segmenter_tells_the_words_that_are_edited() -> None:
+    cutter = SegmenterSettings().installed()
+    text = "面白かった"  # two words: 面白かっ and た; by script 面白 and かった
+    assert {drop_words(text, one, share=0.5, cutter=cutter) for one in rngs(20)} == {"面白かっ", "た"}
+    assert {swap_words(text, one, share=1.0, cutter=cutter) for one in rngs(20)} == {"た面白かっ"}
+    assert {drop_words(text, one, share=0.5) for one in rngs(20)} == {"面白", "かった"}
+    assert {eda(text, one, share=0.5, edits=("swap", "delete"), source=None, cutter=cutter) for one in rngs(20)} == {
+        "た面白かっ", "面白かっ", "た",
+    }  # fmt: skip
+    source = Vocabulary.of([text, "映画館で友だちと観た。"], cutter)
+    assert "面白かっ" in source.words
+    assert "面白かっ" not in Vocabulary.of([text, "映画館で友だちと観た。"]).words
+    long = "監督の新作は本当に面白かったし、俳優の演技も素晴らしかった。"
+    inserted = [insert_words(long, one, share=0.1, source=source, cutter=cutter) for one in rngs(10)]
+    replaced = [replace_words(long, one, share=0.1, source=source, cutter=cutter) for one in rngs(10)]
+    assert {long, " "}.isdisjoint([*inserted, *"".join(inserted)])
+    kept = SplitText.of(long, cutter).words
+    for version in replaced:
+        assert sum(word in version for word in kept) >= 0.8 * len(kept)
+    made = Augmenter([WordDropout(share=0.5, copies=3), Swap(share=1.0)], cutter=cutter)([text], seed=1)
+    assert set(made.texts) == {"面白かっ", "た", "た面白かっ"}
 
 
 def test_words_are_dropped_with_their_probability() -> None:

@@ -20,6 +20,7 @@ from nlptl.finetuning.contrastive.contrastive_training import (
 from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
+from nlptl.progress import byte_size
 from nlptl.training.batches import label_batches
 from tests.conftest import small_reviews
 from tests.models.tiny import LAYERS, tiny_encoder
@@ -128,7 +129,7 @@ def test_the_plan_counts_what_the_training_then_does() -> None:
     assert update.work.flops - counted[1] == pytest.approx(run.plan.flops)
     assert run.plan.steps == 7
     assert "7 steps of 8 texts" in run.plan.sentence(2.0)
-    assert "about 2 s here" in run.plan.sentence(2.0)
+    assert f" TFLOP and {byte_size(run.plan.bytes)}, about 2 s here." in run.plan.sentence(2.0)
 
 
 def test_steps_follow_the_texts_within_bounds() -> None:

@@ -92,3 +92,4 @@ def test_nothing_is_tried_that_cannot_be(options: dict[str, Any], told: str) -> 
     fitted_to_label_sets(given)
     assert (head.learnt, full.learnt) == ([100], [])
     assert context.record.sentences == [told]
+    assert context.record.report.get("cuts", []) == (["full was not tried"] if "time" in told else [])

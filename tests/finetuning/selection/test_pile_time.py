@@ -46,15 +46,20 @@ def most(**settings: Any) -> Any:
 )
 def test_fewer_texts_are_taken_before_fewer_views(seconds: float, texts: int, views: int) -> None:
     """The gate reads 500 texts or all once more."""
-    found = pile_within(seconds, most(), task_of(2000))
+    task = task_of(2000)
+    found = pile_within(seconds, most(), task)
     assert found is not None
     assert (found.texts, len(found.views)) == (texts, views)
+    cuts = [f"{texts:,} of 2,000 texts of the pile were used"] if texts < 2000 else []
+    cuts += [] if views else ["the pile was seen by 1 of 2 views"]
+    assert task.context.record.report.get("cuts", []) == cuts
 
 
 def test_what_no_time_is_left_for_is_told() -> None:
     task = task_of(2000)
     assert pile_within(36, most(), task) is None
     assert task.context.record.warnings == ["The pile is not tried: it would take about 0.83 minutes, 0.6 are left."]
+    assert task.context.record.report["cuts"] == ["the pile was not tried"]
     assert pile_within(-5, most(), task_of(2000)) is None
 
 

@@ -49,6 +49,30 @@ def test_texts_that_take_too_long_leave_the_head_some_examples() -> None:
     assert plan.seconds <= 600
 
 
+@pytest.mark.parametrize(
+    ("seconds", "examples", "cuts"),
+    [
+        (3_600, 3_000, []),
+        (3_600, 200, []),
+        (150, 3_000, ["contrastive was not tried", "full took 2 of 4 epochs"]),
+        (20, 3_000, ["contrastive was not tried", "full was not tried"]),
+        (0.1, 3_000, ["contrastive was not tried", "full was not tried", "the head learnt from 20 of 3,000 examples",
+                      "nothing was compared"]),
+    ],
+)  # fmt: skip
+def test_a_plan_says_what_it_leaves_out(seconds: float, examples: int, cuts: list[str]) -> None:
+    work = dataclasses.replace(WORK, examples=examples, one_pass=12.0 * examples / 3_000)
+    found = plan_within(seconds, work).cuts(work)
+    assert [one for one in found if "again" not in one] == cuts
+
+
+def test_less_time_never_cuts_less() -> None:
+    counts = [len(plan_within(seconds, WORK).cuts(WORK)) for seconds in (3_600, 300, 20, 1)]
+    assert counts == sorted(counts)
+    steps = [cut for cut in plan_within(300, dataclasses.replace(WORK, examples=200)).cuts(WORK) if "steps" in cut]
+    assert len(steps) <= 1
+
+
 def test_the_plan_is_one_sentence() -> None:
     plan = plan_within(120, dataclasses.replace(WORK, trained=11 / 12, scored=1 / 12))
     assert plan.sentence(WORK, 2.5, 30) == (

@@ -24,8 +24,9 @@ from tests.label_sets import meals
 TEXTS = ["The film is good and the plot was warm, number 3", "zzz ÄÖÜ @@@", "good bad"]
 NOTHING_HELD_OUT = (
     "predict_sets: the classifier carries no held-out logits of its head, from which prediction sets are made; expected those of "
-    "the stage finetune, which needs two labelled texts at least of every label. Run the pipeline again if an earlier nlptl made "
-    "the classifier, or label more texts."
+    "the stage finetune, which needs two labelled texts at least of every label. A student of the stage distil has none: give its "
+    "teacher, the folder of the stage before, such as RUN/4-finetune. Else run the pipeline again if an earlier nlptl "
+    "made the classifier, or label more texts."
 )
 
 

@@ -10,8 +10,12 @@ import pytest
 from nlptl.artifact import last_stage, read_manifest
 from nlptl.config import load_json
 from nlptl.errors import ArtifactError
+from nlptl.inference.segmenter import SegmenterSettings, WordCutter, segmenter_available
 from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.runs.behaviour import behaviour as module
 from nlptl.runs.behaviour.behaviour import behaviour
+from nlptl.runs.behaviour.edits import Edit, edits_by
 from nlptl.runs.behaviour.outcome import BehaviourResult
 from nlptl.runs.pipeline import Pipeline
 from tests.reported import tiny_run
@@ -48,6 +52,22 @@ def test_flips_are_what_the_classifier_says_of_the_edited_texts(run: Path) -> No
     assert typos.difference.value == pytest.approx(typos.right_after - (typos.right_before or 0))
     assert {one.by for one in result.slices} >= {"label", "column region"}
     assert {one.value for one in result.slices if one.by == "column region"} == {"north", "south"}
+
+
+@pytest.mark.skipif(not segmenter_available(), reason="needs SudachiPy")
+def test_texts_are_edited_as_the_classifier_cuts_them(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def spy(cutter: WordCutter | None) -> tuple[Edit, ...]:
+        asked.append(cutter)
+        return edits_by(cutter)
+
+    monkeypatch.setattr(module, "edits_by", spy)
+    behaviour(run, texts=2)
+    cutter = SegmenterSettings().installed()
+    monkeypatch.setattr(Encoder, "word_cutter", property(lambda _: cutter))
+    behaviour(run, texts=2)
+    assert asked == [None, cutter]
 
 
 def test_the_result_is_read_again_and_follows_its_seed(run: Path) -> None:

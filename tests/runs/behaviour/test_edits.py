@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlptl.runs.behaviour.edits import EDITS, NAMES, Edit
+from nlptl.inference.segmenter import SegmenterSettings, segmenter_available
+from nlptl.models.words import placed_words
+from nlptl.runs.behaviour.edits import EDITS, NAMES, Edit, edits_by
 
 BY_NAME = {edit.name: edit for edit in EDITS}
 
@@ -90,6 +92,23 @@ def test_texts_are_shortened_by_words_or_by_characters_without_spaces() -> None:
         edited("shortening", "売上高は前年同期に比べて大きく増加したが利益は減少した")
         == "売上高は前年同期に比べて大きく増加し"[:16]
     )
+
+
+@pytest.mark.skipif(not segmenter_available(), reason="needs SudachiPy")
+def test_a_segmenter_shortens_japanese_between_words() -> None:
+    cutter = SegmenterSettings().installed()
+    text = "売上高は前年同期に比べて大きく増加したが利益は減少した"
+    edits = {one.name: one for one in edits_by(cutter)}
+    assert [*edits] == [*BY_NAME]
+    short = edits["shortening"].change(text, np.random.default_rng(0))
+    ends = {begin + len(word) for begin, word in placed_words(text, cutter)}
+    assert text.startswith(short)
+    assert len(short) in ends
+    assert 0.4 < len(short) / len(text) < 0.8
+    assert len(edited("shortening", text)) not in ends, "by characters a word was cut through"
+    ten = "one two three four five six seven eight nine ten"
+    assert edits["shortening"].change(ten, np.random.default_rng(0)) == edited("shortening", ten)
+    assert edits_by(None) == EDITS
 
 
 def test_marks_at_the_ends_of_words_go_and_those_inside_stay() -> None:

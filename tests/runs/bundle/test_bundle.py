@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from nlptl import artifact
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.interfaces.bundling import bundle_lines
 from nlptl.models.classifier import TextClassifier
 from nlptl.runs.bundle import self_check
 from nlptl.runs.bundle.bundle import bundle_run
@@ -70,6 +72,7 @@ def test_a_bundle_predicts_a_file_without_torch_and_stays_whole(
     assert any(bundled.rglob("__pycache__")), "Python compiles what it runs"
     artifact.verify(bundled, artifact.read_manifest(bundled, kind="bundle"))
     again = bundle_run(classifier, bundled, force=True)
+    assert re.search(r": written: \d+ kB of the model and \d\.\d MB of code\.$", bundle_lines(again)[0])
     assert not any(again.path.rglob("__pycache__"))
 
 
@@ -104,7 +107,8 @@ def test_commands_of_training_say_what_is_missing(bundled: Path, tmp_path: Path)
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",
-        "torch: is not installed, as in a bundle; this command needs it. Install nlptl whole, with `pip install nlptl`.\n",
+        "torch: is not installed, as in a bundle; this command needs it. Install nlptl whole: type `pip install .` in its "
+        "checkout.\n",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.inference.export_settings import AccuracyParity, Parity, read_export
 from nlptl.inference.static import StaticClassifier
+from nlptl.interfaces.exporting import export_lines
 from nlptl.models.classifier import TextClassifier
 from nlptl.runs.export import export as module
 from nlptl.runs.export.export import export_run
@@ -86,7 +88,11 @@ def test_word_vectors_are_exported_as_arrays(run: Path, tmp_path: Path) -> None:
     assert (settings.parity.texts, settings.parity.flips) == (20, 0)
     assert settings.parity.told == "of the run's test texts"
     assert json.loads((run / "4-finetune" / "manifest.json").read_text())["digest"] == settings.source
-    assert done.megabytes > 0
+    assert 0 < done.megabytes < 1
+    assert re.fullmatch(
+        r"\S+: written, safetensors fp32\. [\d.]+ kB, the run [\d.]+ kB\.",
+        export_lines(done)[0].replace(str(tmp_path), ""),
+    )
     texts = small_reviews(6, start=900)[0]
     ours, wanted = StaticClassifier.load(tmp_path / "out"), TextClassifier.load(run)
     np.testing.assert_allclose(ours.probabilities(texts), wanted.probabilities(texts), atol=1e-5)

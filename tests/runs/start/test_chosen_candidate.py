@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from nlptl.artifact import Manifest
 from nlptl.data import TextTable
 from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.evaluation.intervals import wilson
@@ -16,7 +17,7 @@ from nlptl.runs.judging.scored import Scored, paired, paired_texts, variance_fac
 from nlptl.runs.judging.splits import JudgedSplit, Judging, judged_by_folds
 from nlptl.runs.start.candidates import Kind
 from nlptl.runs.start.choice import choose, pile_sentence
-from nlptl.runs.start.start import verdict
+from nlptl.runs.start.start import cuts_sentence, verdict
 
 
 def a_test(texts: int) -> Judging:
@@ -83,6 +84,22 @@ def test_the_texts_of_the_judged_folds_alone_are_told() -> None:
     assert verdict(unjudged, choose(unjudged)) == (
         "auto is taken. It was taken unseen, since it was best on the mean of several data sets."
     )
+
+
+def test_what_the_time_cut_is_told_in_one_sentence() -> None:
+    table = TextTable.from_lists([f"text {number}" for number in range(60)], ["a", "b"] * 30, name="labelled")
+    judging = judged_by_folds(table, seed=0)
+    part = scored("auto", [1] * len(judging.splits[0].judged), judging)
+    whole = Scored(part.candidate, tuple(part.rows * judging.folds), judging, ("a", "b"), 1.0)
+    without = Scored(JudgedChain("auto without the pile", "auto without the pile", ()), (), judging, ("a", "b"), 0.0)
+    manifest = Manifest.model_construct(report={})
+    assert cuts_sentence([whole], manifest) == ""
+    cut = Manifest.model_construct(report={"cuts": ["full took 2 of 4 epochs", "the pile was not tried"]})
+    assert cuts_sentence([without, part], cut) == (
+        "For lack of time, auto without the pile was not tried; auto was judged on 1 of 4 folds; full took 2 of 4 epochs; the pile "
+        "was not tried. Raise --minutes."
+    )
+    assert cuts_sentence([whole], cut).startswith("For lack of time, full took 2 of 4 epochs; the pile")
 
 
 def test_where_nothing_is_judged_the_favourite_is_taken_and_nothing_is_claimed() -> None:

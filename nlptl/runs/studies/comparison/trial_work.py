@@ -91,7 +91,7 @@ def _with_use(trial: Trial, classifier: TextClassifier, cost: ArmCost) -> ArmCos
     """Return a cost with the disk and the time that predicting takes."""
     texts = next(iter(trial.tests.values())).texts()
     disk, latency = megabytes_on_disk(classifier), median_latency(classifier, texts)
-    return cost.model_copy(update={"disk": round(disk, 2), "latency": round(latency, 3)})
+    return cost.model_copy(update={"disk": round(disk, 6), "latency": round(latency, 3)})
 
 
 def predicted_labels(
