@@ -386,6 +386,31 @@ def promises(name: str) -> str:
     return markdown(["measured", "value", "target"], rows) + made_on(name)
 
 
+def distil() -> str:
+    """Return what each student keeps of its teacher's accuracy, and the promises of speed."""
+    rows = result("distil")["rows"]
+    reports = {(row["set"], arm): one for row in rows for arm, one in _student_reports(row)}
+    lines = []
+    for row in rows:
+        if "summary" in row:
+            name, arm, told = row["summary"].split(": ")
+            accuracy, difference, share = re.split(r", (?![^\[(]*[\])])", told)
+            whose, taught = ("teacher", STUDENT) if arm.endswith("(teacher)") else ("student", arm)
+            report = reports.get((name, taught), {"texts_per_second": {}, "megabytes": {}})
+            speed, size = (report[of].get(whose) for of in ("texts_per_second", "megabytes"))
+            lines.append([
+                name, arm, accuracy, "" if whose == "teacher" else difference.removesuffix(" beside the teacher"),
+                share.removesuffix(" of it"), "" if speed is None else f"{speed:,.0f}", "" if size is None else f"{size:.1f}",
+            ])  # fmt: skip
+    header = ["set", "classifier", "accuracy", "less the teacher's", "of it", "texts a second", "MB"]
+    return markdown(header, lines) + "\n" + promises("distil")
+
+
+def _student_reports(row: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what the stage reported of each student of a split."""
+    return [(arm, one["report"]) for arm, one in row.get("arms", {}).items() if "report" in one]
+
+
 def japanese() -> str:
     """Return how much better nlptl's word vectors are than each peer, in accuracy."""
     bars = result("japanese")["bars"]
@@ -398,6 +423,8 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
 
 
+STUDENT = "word vectors, distilled"  # whose report tells of the teacher, too
+
 TABLES = {
     "abstain": functools.partial(promises, "abstain"),
     "audit": audit,
@@ -407,6 +434,7 @@ TABLES = {
     "japanese": japanese,
     "serve": functools.partial(promises, "serve"),
     "curve-bars": functools.partial(promises, "curve"),
+    "distil": distil,
     "summary": summary,
     "long-texts": long_texts,
     "corpus-encoding": corpus_encoding,
