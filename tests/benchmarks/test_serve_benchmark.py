@@ -87,7 +87,7 @@ def test_bars_are_read_from_the_rows(bench: Any) -> None:
     }
     rows = [
         {"server": server, "load": load, "statuses": {"200": 8 if load.startswith("attack") else 9}, **figures}
-        for server in ("nlptl, word vectors", "nlptl, MiniLM int8 (OpenVINO)", "FastAPI + transformers pipeline")
+        for server in (serve.STATIC, serve.INT8, serve.PEER)
         for load in (
             "singles",
             "singles at half load",

@@ -33,15 +33,8 @@ class FileAnswers:
     async def _some(self, texts: Sequence[str]) -> list[Answer]:
         """Return some answers, as soon as the queue has room."""
         for tries_left in reversed(range(TRIES)):
-            found = list[Answer]()
-
-            def keep(batch: PredictedBatch, begin: int, end: int, found: list[Answer] = found) -> list[bytes]:
-                found += answers_of(batch, begin, end)
-                return [b""] * (end - begin)
-
             try:
-                await self._queue.rows(Job(texts, kind=self._kind, write=keep))
-                return found
+                return await self._queue.rows(Job(texts, kind=self._kind, write=answers_of))
             except RequestRefused as refusal:
                 if refusal.status != 429 or not tries_left:
                     raise

@@ -43,6 +43,14 @@ class LoadedModel:
         return cast("int | None", getattr(rule, "max_text_length", None))
 
     @property
+    def lanes(self) -> int:
+        """Batches that may be computed at once: one a core where each keeps one core busy, as those of exports do."""
+        from nlptl.inference.exported_encoder import ExportedEncoder
+        from nlptl.inference.graphs import core_count
+
+        return core_count() if isinstance(getattr(self.predictor, "encoder", None), ExportedEncoder) else 1
+
+    @property
     def can_abstain(self) -> bool:
         """Whether it carries what prediction sets need."""
         try:

@@ -39,8 +39,9 @@ class ModelVersion:
         predictor = model.predictor
         self._writer = RowWriter(predictor.labels, multi_label=predictor.multi_label)
         self.labels = Batcher[PredictedBatch](
-            self._predicted, limit=settings.queue, max_tokens=model.max_tokens, observe=metrics.batch_observer(name)
-        )
+            self._predicted, limit=settings.queue, max_tokens=model.max_tokens, lanes=model.lanes,
+            observe=metrics.batch_observer(name),
+        )  # fmt: skip
         self.explanations = Batcher[Sequence["Explanation"]](
             self._explained, limit=MAX_EXPLANATIONS_WAITING, max_budget=1
         )
@@ -56,7 +57,7 @@ class ModelVersion:
                 "Send fewer texts.",
             )  # fmt: skip
         coverage = None if request.coverage is None else await self.coverage(request.coverage)
-        job = Job[PredictedBatch](
+        job = Job[PredictedBatch, bytes](
             request.texts, kind=coverage,
             write=lambda batch, begin, end: self._writer.rows(batch, begin, end, probabilities=request.probabilities),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Batches of what has queued: at once when idle, fair to all, never mixed up, bounded."""
+"""Batches of what has queued: at once when idle, fair to all, never mixed up, bounded, on one lane or several."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Upper:
         return [text.upper() for text in texts]
 
 
-def job(*texts: str, kind: Hashable = None) -> Job[list[str]]:
+def job(*texts: str, kind: Hashable = None) -> Job[list[str], bytes]:
     return Job(texts, kind=kind, write=lambda found, begin, end: [one.encode() for one in found[begin:end]])
 
 
@@ -124,6 +124,60 @@ def test_long_requests_share_a_batch() -> None:
     run(ask())
     counts = [[sum(text.startswith(name) for text in batch) for name in "abc"] for batch in compute.batches[1:4]]
     assert all(min(each) > 0 for each in counts), counts
+
+
+def test_free_lanes_share_a_request() -> None:
+    compute = Upper(held=True)
+
+    async def ask() -> list[bytes]:
+        batcher = Batcher(compute, limit=100, lanes=2)
+        asked = asyncio.ensure_future(batcher.rows(job(*[f"text {number}" for number in range(10)])))
+        await begun(compute)
+        await begun(compute)
+        compute.may_go.release(2)
+        return await asked
+
+    assert run(ask()) == [f"TEXT {number}".encode() for number in range(10)]
+    assert sorted(map(len, compute.batches)) == [5, 5]
+
+
+def test_parts_of_a_request_may_end_in_any_order() -> None:
+    second_is_done = threading.Event()
+
+    def compute(kind: Hashable, texts: Sequence[str]) -> list[str]:
+        if "0" in texts:
+            assert second_is_done.wait(20)
+        return [*texts]
+
+    def write(found: list[str], begin: int, end: int) -> list[str]:
+        if "9" in found:
+            second_is_done.set()
+        return found[begin:end]
+
+    async def ask() -> list[str]:
+        texts = [str(number) for number in range(10)]
+        return await Batcher(compute, limit=100, lanes=2).rows(Job(texts, kind=None, write=write))
+
+    assert run(ask()) == [str(number) for number in range(10)]
+
+
+def test_a_lane_is_free_for_others_while_one_computes() -> None:
+    release = threading.Event()
+
+    def compute(kind: Hashable, texts: Sequence[str]) -> list[str]:
+        assert "slow" not in texts or release.wait(20)
+        return [*texts]
+
+    async def ask() -> None:
+        batcher = Batcher(compute, limit=100, lanes=2)
+        slow = asyncio.ensure_future(batcher.rows(job("slow")))
+        for number in range(3):
+            assert await batcher.rows(job(f"quick {number}")) == [f"quick {number}".encode()]
+        assert not slow.done()
+        release.set()
+        assert await slow == [b"slow"]
+
+    run(ask())
 
 
 def test_a_full_queue_refuses_with_the_time_after_which_it_is_shorter() -> None:
@@ -248,15 +302,15 @@ def test_a_quick_model_is_computed_without_a_thread() -> None:
 @settings(max_examples=25, deadline=None)
 @given(
     requests=st.lists(st.tuples(st.lists(st.text("abc", max_size=30), max_size=40), st.integers(0, 2)), max_size=30),
-    budget=st.integers(1, 300), turns=st.integers(0, 3), data=st.data(),
+    budget=st.integers(1, 300), lanes=st.integers(1, 3), turns=st.integers(0, 3), data=st.data(),
 )  # fmt: skip
 def test_no_answer_is_ever_that_of_another_request(
-    requests: list[tuple[list[str], int]], budget: int, turns: int, data: st.DataObject
+    requests: list[tuple[list[str], int]], budget: int, lanes: int, turns: int, data: st.DataObject
 ) -> None:
     gone = data.draw(st.sets(st.integers(0, max(0, len(requests) - 1)), max_size=3))
 
     async def ask() -> list[Any]:
-        batcher = Batcher(Upper(), limit=10_000, max_budget=budget)
+        batcher = Batcher(Upper(), limit=10_000, max_budget=budget, lanes=lanes)
         tasks = []
         for number, (texts, kind) in enumerate(requests):
             own = [f"{number}:{place}:{text}" for place, text in enumerate(texts)]
