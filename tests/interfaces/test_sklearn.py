@@ -436,7 +436,8 @@ def test_what_was_learnt_travels_as_checked_files() -> None:
     sent = pickle.loads(pickle.dumps(clone(made)))  # as joblib's processes get it
     assert isinstance(sent.encoder, Encoder)
     for again in (pickle.loads(packed), copy.deepcopy(made), sent.fit(TEXTS, LABELS)):
-        assert np.array_equal(again.predict_proba(TEXTS), made.predict_proba(TEXTS))
+        # arrays that lie elsewhere in memory may be added in another order
+        np.testing.assert_allclose(again.predict_proba(TEXTS), made.predict_proba(TEXTS), rtol=1e-12)
         assert again.classes_.tolist() == made.classes_.tolist()
     content = state["classifier_"].content
     content["head.safetensors"] = content["head.safetensors"][:-1] + b"x"
