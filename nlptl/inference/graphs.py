@@ -53,7 +53,9 @@ def load_graph(folder: Path, settings: ExportSettings) -> TokenGraph:
 def core_count() -> int:
     """Return the number of cores that this process may use, or OMP_NUM_THREADS if that is set."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class OnnxGraph:
